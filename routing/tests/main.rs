@@ -1,0 +1,20 @@
+//! What the crate promises, one file per rule; `model.rs` compares it with a naive implementation.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed and says where"
+)]
+
+mod alternate_exchange;
+mod auto_delete;
+mod binding;
+mod declare;
+mod direct;
+mod exchange_to_exchange;
+mod fanout;
+mod headers;
+mod model;
+mod naive;
+mod support;
+mod topic;
