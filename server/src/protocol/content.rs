@@ -1,0 +1,352 @@
+//! The hot path, written by hand: what a publisher sends for each message and what a consumer gets
+//! for it. Called by the connection and its channels, once or more a message.
+//!
+//! `amq_protocol` decodes a publish through owned strings and encodes a deliver through nested
+//! closures; both cost several times what the bytes need. The tests hold every function here to its
+//! bytes and its judgement.
+
+use super::fault::Fault;
+use super::frame::{FRAME_END, FRAME_HEADER_LEN, FRAME_OVERHEAD, FrameKind};
+use super::method::{BASIC_ACK, BASIC_PUBLISH, MethodId, malformed};
+use super::reply_code::ReplyCode;
+use super::wire::{Reader, put_short_string};
+use bytes::{BufMut, BytesMut};
+use std::ops::Range;
+
+/// The class of every content: `basic`.
+pub const BASIC_CLASS: u16 = 60;
+/// The largest body a content header may announce, in bytes; RabbitMQ's bound below any configured
+/// one.
+pub const BODY_SIZE_MAX: u64 = 512 * 1024 * 1024;
+
+const BASIC_RETURN: MethodId = (BASIC_CLASS, 50);
+const BASIC_DELIVER: MethodId = (BASIC_CLASS, 60);
+const BASIC_GET_OK: MethodId = (BASIC_CLASS, 71);
+const BASIC_NACK: MethodId = (BASIC_CLASS, 120);
+
+/// `basic.publish`. The ranges are within the payload it was decoded from, and their bytes are
+/// UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishMethod {
+    /// The exchange; empty for the default one.
+    pub exchange: Range<usize>,
+    /// The routing key.
+    pub routing_key: Range<usize>,
+    /// Whether the message comes back when no queue takes it.
+    pub mandatory: bool,
+    /// Whether it comes back when no consumer takes it; RabbitMQ refuses this with 540.
+    pub immediate: bool,
+}
+
+/// The content header of a publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentHeader {
+    /// The bytes of body that follow, at most [`BODY_SIZE_MAX`].
+    pub body_size: u64,
+    /// The properties within the payload, from their flags on, unchecked: see
+    /// [`Properties`](super::properties::Properties).
+    pub properties: Range<usize>,
+}
+
+/// Decodes the payload of a method frame whose [`method_id`](super::method::method_id) is
+/// [`BASIC_PUBLISH`].
+///
+/// # Errors
+/// 501 FRAME_ERROR for a name that is not UTF-8, 502 SYNTAX_ERROR for bytes missing or left over.
+pub fn decode_publish(payload: &[u8]) -> Result<PublishMethod, Fault> {
+    let read = || {
+        let mut reader = Reader::new(payload);
+        // Class, method and the reserved short that was once an access ticket.
+        reader.bytes(6)?;
+        let exchange = reader.short_string()?;
+        let exchange_end = reader.position();
+        let routing_key = reader.short_string()?;
+        let routing_key_end = reader.position();
+        let bits = reader.u8()?;
+        reader
+            .is_empty()
+            .then_some((exchange, exchange_end, routing_key, routing_key_end, bits))
+    };
+    let Some((exchange, exchange_end, routing_key, routing_key_end, bits)) = read() else {
+        return Err(malformed("basic.publish").with_method(BASIC_PUBLISH));
+    };
+    if std::str::from_utf8(exchange).is_err() || std::str::from_utf8(routing_key).is_err() {
+        return Err(Fault::malformed_utf8().with_method(BASIC_PUBLISH));
+    }
+    Ok(PublishMethod {
+        exchange: exchange_end - exchange.len()..exchange_end,
+        routing_key: routing_key_end - routing_key.len()..routing_key_end,
+        mandatory: bits & 0b01 != 0,
+        immediate: bits & 0b10 != 0,
+    })
+}
+
+/// Decodes the payload of the header frame that follows a publish.
+///
+/// # Errors
+/// 505 UNEXPECTED_FRAME for a header of another class than `basic` or with a weight, which the
+/// specification wants to be 0; 501 FRAME_ERROR for a body over [`BODY_SIZE_MAX`]. All in
+/// RabbitMQ's words.
+pub fn decode_content_header(payload: &[u8]) -> Result<ContentHeader, Fault> {
+    let mut reader = Reader::new(payload);
+    let (Some(class_id), Some(weight), Some(body_size)) =
+        (reader.u16(), reader.u16(), reader.u64())
+    else {
+        return Err(expected_content_header());
+    };
+    if weight != 0 {
+        return Err(expected_content_header());
+    }
+    if class_id != BASIC_CLASS {
+        let text =
+            format!("expected content header for class 60, got one for class {class_id} instead");
+        return Err(Fault::new(ReplyCode::UnexpectedFrame, text).with_method(BASIC_PUBLISH));
+    }
+    if body_size > BODY_SIZE_MAX {
+        let text =
+            format!("content body size {body_size} exceeds maximum allowed size {BODY_SIZE_MAX}");
+        return Err(Fault::new(ReplyCode::FrameError, text).with_method(BASIC_PUBLISH));
+    }
+    Ok(ContentHeader {
+        body_size,
+        properties: reader.position()..payload.len(),
+    })
+}
+
+/// Decodes the payload of a method frame whose [`method_id`](super::method::method_id) is
+/// [`BASIC_ACK`]: the delivery tag, and whether all before it are meant too.
+///
+/// # Errors
+/// 502 SYNTAX_ERROR for bytes missing or left over.
+pub fn decode_ack(payload: &[u8]) -> Result<(u64, bool), Fault> {
+    let read = || {
+        let mut reader = Reader::new(payload);
+        reader.bytes(4)?;
+        let delivery_tag = reader.u64()?;
+        let bits = reader.u8()?;
+        reader.is_empty().then_some((delivery_tag, bits & 1 != 0))
+    };
+    read().ok_or_else(|| malformed("basic.ack").with_method(BASIC_ACK))
+}
+
+/// 505: a header or body frame where a method was due.
+#[must_use]
+pub fn expected_method() -> Fault {
+    Fault::new(
+        ReplyCode::UnexpectedFrame,
+        "expected method frame, got non method frame instead",
+    )
+}
+
+/// 505: a method or body frame between a publish and its content header.
+#[must_use]
+pub fn expected_content_header() -> Fault {
+    Fault::new(
+        ReplyCode::UnexpectedFrame,
+        "expected content header for class 60, got non content header frame instead",
+    )
+    .with_method(BASIC_PUBLISH)
+}
+
+/// 505: a method or header frame while a body is incomplete.
+#[must_use]
+pub fn expected_content_body() -> Fault {
+    Fault::new(
+        ReplyCode::UnexpectedFrame,
+        "expected content body, got non content body frame instead",
+    )
+    .with_method(BASIC_PUBLISH)
+}
+
+/// 501: a body frame with more than what remains of the announced body.
+#[must_use]
+pub fn body_exceeds_content() -> Fault {
+    Fault::new(
+        ReplyCode::FrameError,
+        "content body frame exceeds remaining content size",
+    )
+    .with_method(BASIC_PUBLISH)
+}
+
+/// What a message is made of, as the publisher sent it.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// The properties from their flags on.
+    pub properties: &'a [u8],
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// The arguments of `basic.deliver`. No text is longer than 255 bytes; each came from a short
+/// string.
+#[derive(Debug, Clone, Copy)]
+pub struct Deliver<'a> {
+    /// The consumer.
+    pub consumer_tag: &'a str,
+    /// The tag to acknowledge.
+    pub delivery_tag: u64,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+    /// The exchange it was published to.
+    pub exchange: &'a [u8],
+    /// The routing key it was published with.
+    pub routing_key: &'a [u8],
+}
+
+/// The arguments of `basic.get-ok`. No text is longer than 255 bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct GetOk<'a> {
+    /// The tag to acknowledge.
+    pub delivery_tag: u64,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+    /// The exchange it was published to.
+    pub exchange: &'a [u8],
+    /// The routing key it was published with.
+    pub routing_key: &'a [u8],
+    /// How many messages are still ready in the queue.
+    pub message_count: u32,
+}
+
+/// The arguments of `basic.return`; the reply text is the name of the code, as in RabbitMQ. No text
+/// is longer than 255 bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Return<'a> {
+    /// Why: [`ReplyCode::NoRoute`].
+    pub reply_code: ReplyCode,
+    /// The exchange it was published to.
+    pub exchange: &'a [u8],
+    /// The routing key it was published with.
+    pub routing_key: &'a [u8],
+}
+
+/// Appends `basic.deliver`, the content header and the body, in frames of at most `frame_max`
+/// octets (0: no limit).
+pub fn encode_deliver(
+    out: &mut BytesMut,
+    channel: u16,
+    deliver: &Deliver<'_>,
+    content: Content<'_>,
+    frame_max: u32,
+) {
+    let strings = deliver.consumer_tag.len() + deliver.exchange.len() + deliver.routing_key.len();
+    let arguments_len = 3 + strings + 9;
+    reserve(out, arguments_len, content, frame_max);
+    put_method_start(out, channel, BASIC_DELIVER, arguments_len);
+    put_short_string(out, deliver.consumer_tag.as_bytes());
+    put_tag(out, deliver.delivery_tag, u8::from(deliver.redelivered));
+    put_short_string(out, deliver.exchange);
+    put_short_string(out, deliver.routing_key);
+    put_content(out, channel, content, frame_max);
+}
+
+/// Appends `basic.get-ok`, the content header and the body, in frames of at most `frame_max` octets
+/// (0: no limit).
+pub fn encode_get_ok(
+    out: &mut BytesMut,
+    channel: u16,
+    get_ok: &GetOk<'_>,
+    content: Content<'_>,
+    frame_max: u32,
+) {
+    let arguments_len = 9 + 2 + get_ok.exchange.len() + get_ok.routing_key.len() + 4;
+    reserve(out, arguments_len, content, frame_max);
+    put_method_start(out, channel, BASIC_GET_OK, arguments_len);
+    put_tag(out, get_ok.delivery_tag, u8::from(get_ok.redelivered));
+    put_short_string(out, get_ok.exchange);
+    put_short_string(out, get_ok.routing_key);
+    out.put_u32(get_ok.message_count);
+    put_content(out, channel, content, frame_max);
+}
+
+/// Appends `basic.return`, the content header and the body, in frames of at most `frame_max` octets
+/// (0: no limit).
+pub fn encode_return(
+    out: &mut BytesMut,
+    channel: u16,
+    returned: &Return<'_>,
+    content: Content<'_>,
+    frame_max: u32,
+) {
+    let reply_text = returned.reply_code.name().as_bytes();
+    let strings = reply_text.len() + returned.exchange.len() + returned.routing_key.len();
+    let arguments_len = 2 + 3 + strings;
+    reserve(out, arguments_len, content, frame_max);
+    put_method_start(out, channel, BASIC_RETURN, arguments_len);
+    out.put_u16(returned.reply_code.number());
+    put_short_string(out, reply_text);
+    put_short_string(out, returned.exchange);
+    put_short_string(out, returned.routing_key);
+    put_content(out, channel, content, frame_max);
+}
+
+/// Appends `basic.ack` to a publisher: the confirm of one publish, or of all up to it.
+pub fn encode_ack(out: &mut BytesMut, channel: u16, delivery_tag: u64, multiple: bool) {
+    put_confirm(out, channel, BASIC_ACK, delivery_tag, u8::from(multiple));
+}
+
+/// Appends `basic.nack` to a publisher. The bit for requeueing says nothing to a publisher, and
+/// RabbitMQ leaves it 0.
+pub fn encode_nack(out: &mut BytesMut, channel: u16, delivery_tag: u64, multiple: bool) {
+    put_confirm(out, channel, BASIC_NACK, delivery_tag, u8::from(multiple));
+}
+
+fn put_confirm(out: &mut BytesMut, channel: u16, method: MethodId, delivery_tag: u64, bits: u8) {
+    put_method_start(out, channel, method, 9);
+    put_tag(out, delivery_tag, bits);
+    out.put_u8(FRAME_END);
+}
+
+/// One growth of the buffer for the whole message instead of several on the way.
+fn reserve(out: &mut BytesMut, arguments_len: usize, content: Content<'_>, frame_max: u32) {
+    let frame_overhead = FRAME_OVERHEAD as usize;
+    let method = frame_overhead + 4 + arguments_len;
+    let header = frame_overhead + 12 + content.properties.len();
+    let body_frames = content.body.len().div_ceil(body_frame_max(frame_max));
+    out.reserve(method + header + content.body.len() + body_frames * frame_overhead);
+}
+
+fn put_content(out: &mut BytesMut, channel: u16, content: Content<'_>, frame_max: u32) {
+    out.put_u8(FRAME_END);
+    put_frame_start(
+        out,
+        FrameKind::Header,
+        channel,
+        12 + content.properties.len(),
+    );
+    let [class_high, class_low] = BASIC_CLASS.to_be_bytes();
+    out.put_slice(&[class_high, class_low, 0, 0]);
+    out.put_u64(content.body.len() as u64);
+    out.put_slice(content.properties);
+    out.put_u8(FRAME_END);
+    for part in content.body.chunks(body_frame_max(frame_max)) {
+        put_frame_start(out, FrameKind::Body, channel, part.len());
+        out.put_slice(part);
+        out.put_u8(FRAME_END);
+    }
+}
+
+/// The largest body part of one frame, in bytes; at least one, whatever was negotiated.
+fn body_frame_max(frame_max: u32) -> usize {
+    let max = if frame_max == 0 { u32::MAX } else { frame_max };
+    max.saturating_sub(FRAME_OVERHEAD).max(1) as usize
+}
+
+fn put_method_start(out: &mut BytesMut, channel: u16, method: MethodId, arguments_len: usize) {
+    put_frame_start(out, FrameKind::Method, channel, 4 + arguments_len);
+    out.put_u32(u32::from(method.0) << 16 | u32::from(method.1));
+}
+
+fn put_frame_start(out: &mut BytesMut, kind: FrameKind, channel: u16, size: usize) {
+    let size = u32::try_from(size).expect("no part of a message has four gigabytes");
+    let [channel_high, channel_low] = channel.to_be_bytes();
+    let [a, b, c, d] = size.to_be_bytes();
+    let start: [u8; FRAME_HEADER_LEN] = [kind as u8, channel_high, channel_low, a, b, c, d];
+    out.put_slice(&start);
+}
+
+/// A delivery tag and the bits that follow it, as in deliver, get-ok, ack and nack.
+fn put_tag(out: &mut BytesMut, delivery_tag: u64, bits: u8) {
+    out.put_u64(delivery_tag);
+    out.put_u8(bits);
+}
