@@ -1,0 +1,233 @@
+//! A store in memory: for tests, which can stop and reopen it or let it fail, and for a broker
+//! that need not survive a restart. The plainest reading of what [`Store`] promises.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::change::{Change, Publish};
+use crate::error::{CommitError, OpenError, ReadError};
+use crate::gather::Gathered;
+use crate::ids::{IdSet, MessageId, NextIds, QueueId};
+use crate::message::Message;
+use crate::records::{
+    BindingRecord, Definitions, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord,
+    VhostRecord,
+};
+use crate::store::{Reader, Recovered, Store, Upkeep};
+
+/// What survives a [`MemoryStore`]: keep a clone to open it again, as after a restart.
+#[derive(Clone, Default)]
+pub struct MemoryDisk {
+    content: Arc<Mutex<Content>>,
+}
+
+/// A store over a [`MemoryDisk`].
+pub struct MemoryStore {
+    disk: MemoryDisk,
+}
+
+#[derive(Default)]
+struct Content {
+    messages: BTreeMap<MessageId, Stored>,
+    definitions: Tables,
+    next: NextIds,
+    clean: bool,
+}
+
+struct Stored {
+    message: Message,
+    queues: BTreeSet<QueueId>,
+    durable: bool,
+}
+
+#[derive(Default)]
+struct Tables {
+    vhosts: BTreeMap<String, VhostRecord>,
+    users: BTreeMap<String, UserRecord>,
+    permissions: BTreeMap<(String, String), PermissionRecord>,
+    exchanges: BTreeMap<(String, String), ExchangeRecord>,
+    queues: BTreeMap<QueueId, QueueRecord>,
+    bindings: BTreeSet<BindingRecord>,
+}
+
+/// Opens a disk: an empty one is a store that was never used.
+///
+/// Messages that were paged out are forgotten, and entries of queues without a record with them.
+#[must_use]
+pub fn open(disk: &MemoryDisk) -> (MemoryStore, Recovered) {
+    let mut content = disk.lock();
+    let Content {
+        messages,
+        definitions,
+        ..
+    } = &mut *content;
+    messages.retain(|_, stored| {
+        stored
+            .queues
+            .retain(|queue| definitions.queues.contains_key(queue));
+        stored.durable && !stored.queues.is_empty()
+    });
+    let mut backlog: HashMap<QueueId, IdSet> = HashMap::new();
+    for (id, stored) in messages {
+        for queue in &stored.queues {
+            backlog.entry(*queue).or_default().insert(*id);
+        }
+    }
+    let recovered = Recovered {
+        definitions: content.definitions.list(),
+        backlog,
+        next: content.next,
+        clean: std::mem::take(&mut content.clean),
+    };
+    drop(content);
+    (MemoryStore { disk: disk.clone() }, recovered)
+}
+
+impl MemoryDisk {
+    /// Every commit replaces whole entries, so the content is fine even after a panic.
+    fn lock(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for MemoryStore {
+    fn commit(&mut self, gathered: &Gathered) -> Result<(), CommitError> {
+        let mut content = self.disk.lock();
+        for publish in gathered.publishes().iter().chain(gathered.paged()) {
+            content.publish(publish);
+        }
+        for change in gathered.changes() {
+            content.apply(change);
+        }
+        Ok(())
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, OpenError> {
+        Ok(Box::new(MemoryReader {
+            disk: self.disk.clone(),
+        }))
+    }
+
+    fn upkeep(&mut self) -> Result<Upkeep, CommitError> {
+        Ok(Upkeep::Done)
+    }
+
+    fn close(self: Box<Self>, next: NextIds) -> Result<(), CommitError> {
+        let mut content = self.disk.lock();
+        content.next = next;
+        content.clean = true;
+        Ok(())
+    }
+}
+
+struct MemoryReader {
+    disk: MemoryDisk,
+}
+
+impl Reader for MemoryReader {
+    fn read(&mut self, ids: &[MessageId]) -> Result<Vec<(MessageId, Message)>, ReadError> {
+        let content = self.disk.lock();
+        let found = ids.iter().filter_map(|id| {
+            let stored = content.messages.get(id)?;
+            Some((*id, stored.message.clone()))
+        });
+        Ok(found.collect())
+    }
+}
+
+impl Content {
+    fn publish(&mut self, publish: &Publish) {
+        self.next.message = self.next.message.max(publish.id + 1);
+        let stored = self.messages.entry(publish.id).or_insert_with(|| Stored {
+            message: publish.message.clone(),
+            queues: BTreeSet::new(),
+            durable: publish.durable,
+        });
+        stored.queues.extend(publish.queues.as_slice());
+    }
+
+    fn apply(&mut self, change: &Change) {
+        let tables = &mut self.definitions;
+        match change.clone() {
+            Change::Settle { queue, ids } => {
+                for range in ids {
+                    self.settle(queue, *range.start(), *range.end());
+                }
+            }
+            Change::PutVhost(vhost) => {
+                tables.vhosts.insert(vhost.name.clone(), vhost);
+            }
+            Change::DeleteVhost { name } => {
+                tables.vhosts.remove(&name);
+            }
+            Change::PutUser(user) => {
+                tables.users.insert(user.name.clone(), user);
+            }
+            Change::DeleteUser { name } => {
+                tables.users.remove(&name);
+            }
+            Change::PutPermission(permission) => {
+                let key = (permission.user.clone(), permission.vhost.clone());
+                tables.permissions.insert(key, permission);
+            }
+            Change::DeletePermission { user, vhost } => {
+                tables.permissions.remove(&(user, vhost));
+            }
+            Change::PutExchange(exchange) => {
+                let key = (exchange.vhost.clone(), exchange.name.clone());
+                tables.exchanges.insert(key, exchange);
+            }
+            Change::DeleteExchange { vhost, name } => {
+                tables.exchanges.remove(&(vhost, name));
+            }
+            Change::PutQueue(queue) => {
+                self.next.queue = self.next.queue.max(QueueId(queue.id.0.saturating_add(1)));
+                tables.queues.insert(queue.id, queue);
+            }
+            Change::DeleteQueue(queue) => {
+                tables.queues.remove(&queue);
+                self.settle(queue, 0, MessageId::MAX);
+            }
+            Change::PutBinding(binding) => {
+                tables.bindings.insert(binding);
+            }
+            Change::DeleteBinding(binding) => {
+                tables.bindings.remove(&binding);
+            }
+            Change::DeliveredTo { queue, id } => {
+                if let Some(record) = tables.queues.get_mut(&queue) {
+                    record.delivered_to = id;
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, queue: QueueId, first: MessageId, last: MessageId) {
+        if first > last {
+            return;
+        }
+        let mut empty = Vec::new();
+        for (id, stored) in self.messages.range_mut(first..=last) {
+            stored.queues.remove(&queue);
+            if stored.queues.is_empty() {
+                empty.push(*id);
+            }
+        }
+        for id in empty {
+            self.messages.remove(&id);
+        }
+    }
+}
+
+impl Tables {
+    fn list(&self) -> Definitions {
+        Definitions {
+            vhosts: self.vhosts.values().cloned().collect(),
+            users: self.users.values().cloned().collect(),
+            permissions: self.permissions.values().cloned().collect(),
+            exchanges: self.exchanges.values().cloned().collect(),
+            queues: self.queues.values().cloned().collect(),
+            bindings: self.bindings.iter().cloned().collect(),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A message as it is carried and stored: four opaque parts of one shared allocation.
+//!
+//! The connection makes messages out of slices of its read buffer, queues keep them, backends
+//! write the parts and make new messages of what they read back.
+
+use std::fmt;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+/// The longest exchange name or routing key in bytes (an AMQP short string).
+pub const NAME_LEN_MAX: usize = 255;
+
+/// A message: exchange, routing key, encoded properties and body.
+///
+/// All four are slices of one [`Bytes`]; a clone costs one reference count. The names are UTF-8
+/// (checked by whoever made the message), properties and body are never looked at here.
+#[derive(Clone)]
+pub struct Message {
+    raw: Bytes,
+    exchange: Part,
+    routing_key: Part,
+    properties: Part,
+    body: Part,
+}
+
+/// Where a part lies in `raw`. 32 bits each: a message of 4 GiB is refused when it is made.
+#[derive(Copy, Clone)]
+struct Part {
+    start: u32,
+    end: u32,
+}
+
+impl Part {
+    fn new(range: Range<usize>, raw_len: usize) -> Option<Self> {
+        if range.start > range.end || range.end > raw_len {
+            return None;
+        }
+        Some(Self {
+            start: range.start.try_into().ok()?,
+            end: range.end.try_into().ok()?,
+        })
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    fn len(self) -> usize {
+        self.range().len()
+    }
+}
+
+impl Message {
+    /// Copies the parts into one allocation of their own size.
+    ///
+    /// # Panics
+    /// If a name is longer than [`NAME_LEN_MAX`] or the parts are 4 GiB or more together; use
+    /// [`Message::try_new`] for parts that were not checked before.
+    #[must_use]
+    pub fn new(exchange: &[u8], routing_key: &[u8], properties: &[u8], body: &[u8]) -> Self {
+        Self::try_new(exchange, routing_key, properties, body)
+            .expect("names are short strings and a message is below 4 GiB")
+    }
+
+    /// As [`Message::new`]; `None` if a name is longer than [`NAME_LEN_MAX`] or the parts are
+    /// 4 GiB or more together.
+    #[must_use]
+    pub fn try_new(
+        exchange: &[u8],
+        routing_key: &[u8],
+        properties: &[u8],
+        body: &[u8],
+    ) -> Option<Self> {
+        let size = exchange.len() + routing_key.len() + properties.len() + body.len();
+        let mut raw = BytesMut::with_capacity(size);
+        let mut append = |part: &[u8]| {
+            let start = raw.len();
+            raw.extend_from_slice(part);
+            start..raw.len()
+        };
+        let ranges = [
+            append(exchange),
+            append(routing_key),
+            append(properties),
+            append(body),
+        ];
+        let [exchange, routing_key, properties, body] = ranges;
+        Self::from_slices(raw.freeze(), exchange, routing_key, properties, body)
+    }
+
+    /// A message of four slices of a read buffer, which it keeps alive.
+    ///
+    /// `None` if a range is not inside of `raw`, ends past 4 GiB, or is a name longer than
+    /// [`NAME_LEN_MAX`].
+    #[must_use]
+    pub fn from_slices(
+        raw: Bytes,
+        exchange: Range<usize>,
+        routing_key: Range<usize>,
+        properties: Range<usize>,
+        body: Range<usize>,
+    ) -> Option<Self> {
+        if exchange.len() > NAME_LEN_MAX || routing_key.len() > NAME_LEN_MAX {
+            return None;
+        }
+        let len = raw.len();
+        Some(Self {
+            exchange: Part::new(exchange, len)?,
+            routing_key: Part::new(routing_key, len)?,
+            properties: Part::new(properties, len)?,
+            body: Part::new(body, len)?,
+            raw,
+        })
+    }
+
+    /// The name of the exchange it was published to; empty for the default exchange.
+    #[must_use]
+    pub fn exchange(&self) -> &[u8] {
+        self.part(self.exchange)
+    }
+
+    /// The routing key it was published with.
+    #[must_use]
+    pub fn routing_key(&self) -> &[u8] {
+        self.part(self.routing_key)
+    }
+
+    /// The properties as the content header carried them.
+    #[must_use]
+    pub fn properties(&self) -> &[u8] {
+        self.part(self.properties)
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.part(self.body)
+    }
+
+    /// The body as a slice that shares this message's allocation.
+    #[must_use]
+    pub fn body_bytes(&self) -> Bytes {
+        self.raw.slice(self.body.range())
+    }
+
+    /// Bytes of the four parts together.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.exchange.len() + self.routing_key.len() + self.properties.len() + self.body.len()
+    }
+
+    /// The same message in an allocation of its own size, so that it does not keep a whole read
+    /// buffer alive.
+    #[must_use]
+    pub fn compact(&self) -> Self {
+        Self::new(
+            self.exchange(),
+            self.routing_key(),
+            self.properties(),
+            self.body(),
+        )
+    }
+
+    fn part(&self, part: Part) -> &[u8] {
+        self.raw
+            .get(part.range())
+            .expect("a part was checked to lie inside when it was made")
+    }
+}
+
+/// Two messages are equal when their four parts are.
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.body() == other.body()
+            && self.properties() == other.properties()
+            && self.routing_key() == other.routing_key()
+            && self.exchange() == other.exchange()
+    }
+}
+
+impl Eq for Message {}
+
+/// Names and lengths only: bodies are private and may be large.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("exchange", &String::from_utf8_lossy(self.exchange()))
+            .field("routing_key", &String::from_utf8_lossy(self.routing_key()))
+            .field("properties_len", &self.properties.len())
+            .field("body_len", &self.body.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_cache_line() {
+        assert_eq!(size_of::<Message>(), 64);
+    }
+
+    #[test]
+    fn slices_and_copies_give_the_same_parts() {
+        let raw = Bytes::from_static(b"..exkeyPPbodybody..");
+        let sliced = Message::from_slices(raw, 2..4, 4..7, 7..9, 9..17).unwrap();
+        let copied = Message::new(b"ex", b"key", b"PP", b"bodybody");
+        for message in [&sliced, &copied, &sliced.compact()] {
+            assert_eq!(message.exchange(), b"ex");
+            assert_eq!(message.routing_key(), b"key");
+            assert_eq!(message.properties(), b"PP");
+            assert_eq!(message.body(), b"bodybody");
+            assert_eq!(message.body_bytes(), &b"bodybody"[..]);
+            assert_eq!(message.size(), 15);
+        }
+        assert_eq!(sliced, copied);
+    }
+
+    #[test]
+    fn ranges_outside_of_the_buffer_and_long_names_are_refused() {
+        let raw = Bytes::from(vec![b'x'; 600]);
+        let make =
+            |exchange, key, body| Message::from_slices(raw.clone(), exchange, key, 0..0, body);
+        assert!(make(0..255, 0..255, 0..600).is_some());
+        assert!(make(0..256, 0..1, 0..1).is_none(), "exchange name too long");
+        assert!(make(0..1, 0..256, 0..1).is_none(), "routing key too long");
+        assert!(make(0..1, 0..1, 0..601).is_none(), "past the end");
+        let backwards = Range { start: 5, end: 4 };
+        assert!(
+            make(0..1, 0..1, backwards).is_none(),
+            "a range that ends before it starts"
+        );
+    }
+}

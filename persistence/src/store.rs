@@ -1,0 +1,80 @@
+//! The seam: what a backend has to do. The committer is the only caller of [`Store`], the
+//! message readers of [`Reader`].
+//!
+//! Both block. Nothing here assumes a local file: a commit is a batch with one outcome.
+
+use std::collections::HashMap;
+
+use crate::error::{CommitError, OpenError, ReadError};
+use crate::gather::Gathered;
+use crate::ids::{IdSet, MessageId, NextIds, QueueId};
+use crate::message::Message;
+use crate::records::Definitions;
+
+/// A place that keeps messages and definitions. Owned by one thread.
+pub trait Store: Send {
+    /// Makes all of `gathered` durable in one transaction, or none of it.
+    ///
+    /// It is on stable storage when this returns `Ok`, except messages published with
+    /// `durable: false`, which need only be readable.
+    ///
+    /// # Errors
+    /// After an error the store is in an unknown state and must not be used: wrap it in
+    /// [`Checked`](crate::Checked).
+    fn commit(&mut self, gathered: &Gathered) -> Result<(), CommitError>;
+
+    /// Another reader of the same store. It sees every commit that returned before its read.
+    ///
+    /// # Errors
+    /// When the store can not be opened a second time.
+    fn reader(&self) -> Result<Box<dyn Reader>, OpenError>;
+
+    /// A small piece (milliseconds) of clean-up, asked for when nothing waits to be committed.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn upkeep(&mut self) -> Result<Upkeep, CommitError>;
+
+    /// Notes that the stop was clean and that ids from `next` on are unused, and closes. Clean-up
+    /// that was not done yet is left to the next start.
+    ///
+    /// # Errors
+    /// As [`Store::commit`]. What was committed stays durable; the next start is then one after
+    /// an unclean stop.
+    fn close(self: Box<Self>, next: NextIds) -> Result<(), CommitError>;
+}
+
+/// Whether [`Store::upkeep`] has more to do.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Upkeep {
+    /// Call again when there is time.
+    More,
+    /// Nothing to do until the next commit.
+    Done,
+}
+
+/// Reads messages back. Owned by one thread, not the committer's.
+pub trait Reader: Send {
+    /// The messages with the given ids, which are increasing, in that order. Ids that are not
+    /// stored are left out.
+    ///
+    /// A message is there from the commit of its publish until every queue has settled it, and
+    /// possibly longer: the caller asks only for what a queue still holds.
+    ///
+    /// # Errors
+    /// When the store can not be read.
+    fn read(&mut self, ids: &[MessageId]) -> Result<Vec<(MessageId, Message)>, ReadError>;
+}
+
+/// What was in a store when it was opened.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// All definitions.
+    pub definitions: Definitions,
+    /// The messages of every queue that has some. Only queues with a record are in it.
+    pub backlog: HashMap<QueueId, IdSet>,
+    /// The ids to go on with; hand them to [`Committer::start`](crate::Committer::start).
+    pub next: NextIds,
+    /// Whether the last stop was clean. If not, any message may have been delivered before.
+    pub clean: bool,
+}

@@ -1,0 +1,272 @@
+//! The SQLite file as others see it: the `sqlite3` program, an older or newer broker, a full disk's
+//! owner. What docs/store.md shows is run here.
+
+mod support;
+
+use std::path::Path;
+
+use leveret_persistence::{
+    Change, Gathered, Message, MessageId, OpenError, Publish, QueueId, Queues, sqlite,
+};
+use rusqlite::Connection;
+use support::{Backend, Sqlite, backlog, clean_up, commit, declare, publish, settle};
+
+const DATABASE: &str = "leveret.db";
+
+fn count(directory: &Path, table: &str) -> u64 {
+    let database = Connection::open(directory.join(DATABASE)).expect("opens beside the store");
+    let sql = format!("SELECT count(*) FROM {table}");
+    let count: i64 = database
+        .query_row(&sql, [], |row| row.get(0))
+        .expect("counts");
+    count.unsigned_abs()
+}
+
+/// Messages in every stage: in closed blocks, settled since they were listed, and in open blocks.
+fn fill(backend: &Sqlite) -> Box<dyn leveret_persistence::Store> {
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1, 2, 3]);
+    for first in (1..9_000).step_by(300) {
+        let publishes = (first..first + 300).map(|id| match id % 5 {
+            0 => publish(id, &[1, 2]),
+            _ => publish(id, &[1]),
+        });
+        commit(&mut *store, publishes.collect(), vec![]);
+    }
+    commit(
+        &mut *store,
+        vec![],
+        vec![
+            settle(1, 0..=500),
+            settle(1, 900..=1_500),
+            settle(2, 0..=8_500),
+        ],
+    );
+    store
+}
+
+#[test]
+fn the_view_of_entries_says_what_a_restart_recovers() {
+    let backend = Sqlite::new();
+    let store = fill(&backend);
+    let database = Connection::open(backend.0.path().join(DATABASE)).expect("opens");
+    let mut statement = database
+        .prepare("SELECT queue, message FROM entry ORDER BY queue, message")
+        .unwrap();
+    let seen: Vec<(u32, i64)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    drop(store);
+    let (_store, recovered) = backend.open();
+    let recovered: Vec<(u32, i64)> = backlog(&recovered)
+        .into_iter()
+        .flat_map(|(queue, ids)| ids.into_iter().map(move |id| (queue, id.cast_signed())))
+        .collect();
+    assert_eq!(seen, recovered);
+    assert!(seen.len() > 7_000);
+}
+
+#[test]
+fn the_queries_of_the_documentation_run_while_the_store_is_open() {
+    let page =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/store.md"));
+    let page = page.expect("the documentation is there");
+    let backend = Sqlite::new();
+    let mut store = fill(&backend);
+    let database = Connection::open(backend.0.path().join(DATABASE)).expect("opens");
+    let mut queries = 0;
+    for block in page.split("```sql\n").skip(1) {
+        let block = block.split("```").next().unwrap();
+        for sql in block.split(";\n").filter(|sql| !sql.trim().is_empty()) {
+            let mut statement = database
+                .prepare(sql)
+                .unwrap_or_else(|error| panic!("{error}: {sql}"));
+            let mut rows = statement.query([]).unwrap();
+            let mut found = 0;
+            while rows
+                .next()
+                .unwrap_or_else(|error| panic!("{error}: {sql}"))
+                .is_some()
+            {
+                found += 1;
+            }
+            assert!(found > 0, "nothing found by {sql}");
+            queries += 1;
+        }
+    }
+    assert!(queries >= 5);
+    commit(&mut *store, vec![publish(20_000, &[1])], vec![]);
+}
+
+#[test]
+fn every_table_the_documentation_names_exists_and_none_is_missing() {
+    let page =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/store.md"));
+    let page = page.expect("the documentation is there");
+    let backend = Sqlite::new();
+    let _store = backend.open();
+    let database = Connection::open(backend.0.path().join(DATABASE)).expect("opens");
+    let mut statement = database
+        .prepare("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")
+        .unwrap();
+    let names = statement
+        .query_map([], |row| row.get::<_, String>(0))
+        .unwrap();
+    for name in names.map(Result::unwrap) {
+        assert!(
+            page.contains(&format!("| `{name}`")),
+            "docs/store.md does not mention {name}"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_left_when_everything_is_settled() {
+    let backend = Sqlite::new();
+    let mut store = fill(&backend);
+    commit(
+        &mut *store,
+        vec![],
+        vec![settle(1, 0..=20_000), settle(2, 0..=20_000)],
+    );
+    clean_up(&mut *store);
+    for table in ["message", "block", "settled", "entry"] {
+        assert_eq!(count(backend.0.path(), table), 0, "{table}");
+    }
+}
+
+#[test]
+fn one_stuck_message_does_not_keep_the_bodies_around_it() {
+    let backend = Sqlite::new();
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1]);
+    let large = |id: MessageId| Publish {
+        id,
+        message: Message::new(b"", b"key", b"", &vec![b'x'; 20_000]),
+        queues: Queues::One(QueueId(1)),
+        durable: true,
+    };
+    // Under load: in the same block, without a pause for cleaning up.
+    for first in (1..900).step_by(100) {
+        let publishes = (first..first + 100).map(large).collect();
+        let changes = if first > 1 {
+            vec![settle(1, first.max(4) - 99..=first - 1)]
+        } else {
+            vec![]
+        };
+        commit(&mut *store, publishes, changes);
+        assert!(count(backend.0.path(), "message") < 420);
+    }
+    // And of small ones, once there is a pause.
+    for first in (2_001..9_000).step_by(500) {
+        let publishes = (first..first + 500).map(|id| publish(id, &[1])).collect();
+        commit(&mut *store, publishes, vec![]);
+    }
+    commit(
+        &mut *store,
+        vec![],
+        vec![settle(1, 2..=5_499), settle(1, 5_501..=9_000)],
+    );
+    clean_up(&mut *store);
+    assert_eq!(count(backend.0.path(), "entry"), 2);
+    assert_eq!(count(backend.0.path(), "message"), 2);
+}
+
+#[test]
+fn a_file_of_version_1_opens() {
+    let backend = Sqlite::new();
+    let database = Connection::open(backend.0.path().join(DATABASE)).expect("creates");
+    database
+        .execute_batch(include_str!("fixtures/version-1.sql"))
+        .expect("the fixture is SQL");
+    drop(database);
+    let (_store, recovered) = backend.open();
+    assert!(!recovered.clean);
+    assert_eq!(recovered.next.message, 1_048_578);
+    assert_eq!(recovered.next.queue, QueueId(4));
+    assert_eq!(recovered.definitions.queues.len(), 2);
+    let two: Vec<MessageId> = vec![3, 5_002];
+    assert_eq!(
+        backlog(&recovered),
+        [(1, vec![2, 5_001, 5_002]), (2, two)].into()
+    );
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_refused_and_not_changed() {
+    let backend = Sqlite::new();
+    drop(backend.open());
+    let path = backend.0.path().join(DATABASE);
+    let database = Connection::open(&path).expect("opens");
+    database
+        .pragma_update(None, "user_version", 1_000)
+        .expect("updates");
+    let mode = "wal_checkpoint(TRUNCATE)";
+    database
+        .query_row(&format!("PRAGMA {mode}"), [], |_| Ok(()))
+        .expect("checkpoints");
+    drop(database);
+    let before = std::fs::read(&path).expect("reads");
+    match sqlite::open(backend.0.path()) {
+        Err(OpenError::Newer {
+            found: 1_000,
+            known: 1,
+        }) => {}
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("a newer file was opened"),
+    }
+    assert_eq!(std::fs::read(&path).expect("reads"), before);
+}
+
+#[test]
+fn what_is_not_a_store_is_refused() {
+    let backend = Sqlite::new();
+    std::fs::write(backend.0.path().join(DATABASE), vec![b'?'; 5_000]).expect("writes");
+    let Err(error) = sqlite::open(backend.0.path()) else {
+        panic!("opened")
+    };
+    assert!(matches!(error, OpenError::NotAStore(_)), "{error}");
+
+    let file = backend.0.path().join("file");
+    std::fs::write(&file, "").expect("writes");
+    let Err(error) = sqlite::open(&file) else {
+        panic!("opened")
+    };
+    assert!(matches!(error, OpenError::Io(_)), "{error}");
+}
+
+#[test]
+fn damaged_notes_are_reported_and_nothing_is_guessed() {
+    for sql in [
+        "INSERT INTO block VALUES (1, 5, 5, '[[1,0]]')",
+        "INSERT INTO settled VALUES (9, 'x')",
+        "INSERT INTO message VALUES (9, 'x', '', '', x'', x'')",
+    ] {
+        let backend = Sqlite::new();
+        drop(backend.open());
+        let database = Connection::open(backend.0.path().join(DATABASE)).expect("opens");
+        database.execute_batch(sql).expect("inserts");
+        drop(database);
+        let Err(error) = sqlite::open(backend.0.path()) else {
+            panic!("opened after {sql}")
+        };
+        assert!(matches!(error, OpenError::Damaged(_)), "{error}");
+    }
+}
+
+#[test]
+fn a_reader_sees_a_commit_as_soon_as_it_has_returned() {
+    let backend = Sqlite::new();
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1]);
+    let mut reader = store.reader().expect("opens");
+    for id in 1..50 {
+        store
+            .commit(&Gathered::new(vec![publish(id, &[1])], vec![]))
+            .expect("commits");
+        assert_eq!(reader.read(&[id]).expect("reads").len(), 1);
+    }
+    commit(&mut *store, vec![], vec![Change::DeleteQueue(QueueId(1))]);
+}

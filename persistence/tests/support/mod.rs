@@ -1,0 +1,160 @@
+//! What the tests of this crate share: the backends under test, and short ways to write changes.
+#![expect(dead_code, reason = "every test binary uses its own part of this")]
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use leveret_persistence::memory::{self, MemoryDisk};
+use leveret_persistence::{
+    Batch, Change, Gathered, IdSet, Message, MessageId, Publish, QueueId, QueueRecord, Recovered,
+    Store, Upkeep, sqlite,
+};
+use tempfile::TempDir;
+
+/// A place to open stores in, again and again.
+pub(crate) trait Backend {
+    /// Opens the store as a start of the broker does.
+    fn open(&self) -> (Box<dyn Store>, Recovered);
+}
+
+/// A directory of the SQLite backend.
+pub(crate) struct Sqlite(pub(crate) TempDir);
+
+impl Sqlite {
+    /// An empty directory.
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary directory"))
+    }
+}
+
+impl Backend for Sqlite {
+    fn open(&self) -> (Box<dyn Store>, Recovered) {
+        let (store, recovered) = sqlite::open(self.0.path()).expect("the store opens");
+        (Box::new(store), recovered)
+    }
+}
+
+/// A disk of the memory backend.
+#[derive(Default)]
+pub(crate) struct Memory(pub(crate) MemoryDisk);
+
+impl Backend for Memory {
+    fn open(&self) -> (Box<dyn Store>, Recovered) {
+        let (store, recovered) = memory::open(&self.0);
+        (Box::new(store), recovered)
+    }
+}
+
+/// The body that the tests give to a message.
+pub(crate) fn body(id: MessageId) -> Vec<u8> {
+    format!("body of {id}").into_bytes()
+}
+
+/// The message that the tests publish with an id.
+pub(crate) fn message(id: MessageId) -> Message {
+    Message::new(
+        b"orders",
+        format!("key.{id}").as_bytes(),
+        &id.to_be_bytes(),
+        &body(id),
+    )
+}
+
+/// A durable publish.
+pub(crate) fn publish(id: MessageId, queues: &[u32]) -> Publish {
+    let queues = queues.iter().map(|queue| QueueId(*queue)).collect();
+    Publish {
+        id,
+        message: message(id),
+        queues,
+        durable: true,
+    }
+}
+
+/// A message that is paged out.
+pub(crate) fn page_out(id: MessageId, queues: &[u32]) -> Publish {
+    Publish {
+        durable: false,
+        ..publish(id, queues)
+    }
+}
+
+/// A settle of some ids.
+pub(crate) fn settle(queue: u32, ids: RangeInclusive<MessageId>) -> Change {
+    Change::Settle {
+        queue: QueueId(queue),
+        ids: vec![ids],
+    }
+}
+
+/// The record of a queue.
+pub(crate) fn queue(id: u32) -> QueueRecord {
+    QueueRecord {
+        id: QueueId(id),
+        vhost: "/".to_owned(),
+        name: format!("queue-{id}"),
+        durable: true,
+        auto_delete: false,
+        arguments: r#"{"x-max-length":10}"#.to_owned(),
+        delivered_to: 0,
+    }
+}
+
+/// Commits one transaction.
+pub(crate) fn commit(store: &mut dyn Store, publishes: Vec<Publish>, changes: Vec<Change>) {
+    store
+        .commit(&Gathered::new(publishes, changes))
+        .expect("the commit succeeds");
+}
+
+/// Declares queues.
+pub(crate) fn declare(store: &mut dyn Store, queues: &[u32]) {
+    commit(
+        store,
+        Vec::new(),
+        queues
+            .iter()
+            .map(|id| Change::PutQueue(queue(*id)))
+            .collect(),
+    );
+}
+
+/// A batch without a completion.
+pub(crate) fn batch(publishes: Vec<Publish>, changes: Vec<Change>) -> Batch {
+    Batch {
+        publishes,
+        changes,
+        done: None,
+    }
+}
+
+/// Does all the clean-up there is.
+pub(crate) fn clean_up(store: &mut dyn Store) {
+    while store.upkeep().expect("the clean-up succeeds") == Upkeep::More {}
+}
+
+/// What was recovered, as lists. Queues without messages are left out.
+pub(crate) fn backlog(recovered: &Recovered) -> BTreeMap<u32, Vec<MessageId>> {
+    let lists = recovered
+        .backlog
+        .iter()
+        .map(|(queue, ids)| (queue.0, ids.iter().collect()));
+    lists
+        .filter(|(_, ids): &(u32, Vec<MessageId>)| !ids.is_empty())
+        .collect()
+}
+
+/// A set of ids.
+pub(crate) fn ids(ids: impl IntoIterator<Item = MessageId>) -> IdSet {
+    ids.into_iter().collect()
+}
+
+/// The ids that can be read, after checking that each has its own message.
+pub(crate) fn readable(store: &dyn Store, ids: &[MessageId]) -> Vec<MessageId> {
+    let mut reader = store.reader().expect("the reader opens");
+    let found = reader.read(ids).expect("the read succeeds");
+    for (id, found) in &found {
+        assert_eq!(found, &message(*id), "message {id}");
+    }
+    found.into_iter().map(|(id, _)| id).collect()
+}

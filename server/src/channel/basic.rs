@@ -1,0 +1,296 @@
+//! Class `basic` (specification section 1.8): publishing and settling. Consuming is in `consume.rs`.
+
+use amq_protocol::protocol::AMQPClass;
+use amq_protocol::protocol::basic::{AMQPMethod, RecoverOk};
+use leveret_persistence::Message;
+
+use super::Mode;
+use super::content::Published;
+use super::exchange::unimplemented;
+use super::publish::Routed;
+use super::unacked::UnknownTag;
+use crate::connection::{Connection, Slot};
+use crate::limits::EXPIRATION_MAX_MS;
+use crate::protocol::content::{Content, Return, encode_return};
+use crate::protocol::properties::Properties;
+use crate::protocol::rewrite::{with_reply_to, without_header};
+use crate::protocol::{Fault, ReplyCode};
+use crate::queue::Command;
+use crate::queue::state::Outcome;
+use crate::vhost::publish::ExtraKeys;
+use crate::vhost::reply_to::{REPLY_TO, ReplyTo};
+
+impl Connection {
+    /// Carries out one method of the class; `basic.publish` comes as [`Connection::publish`].
+    pub(crate) async fn basic_method(
+        &mut self,
+        channel: u16,
+        method: AMQPMethod,
+    ) -> Result<(), Fault> {
+        match method {
+            AMQPMethod::Qos(qos) => self.basic_qos(channel, &qos),
+            AMQPMethod::Consume(consume) => self.basic_consume(channel, consume).await,
+            AMQPMethod::Cancel(cancel) => self.basic_cancel(channel, cancel).await,
+            // A client's answer to the broker's own `basic.cancel`.
+            AMQPMethod::CancelOk(_) => Ok(()),
+            AMQPMethod::Get(get) => self.basic_get(channel, &get).await,
+            AMQPMethod::Ack(ack) => {
+                self.settle(channel, ack.delivery_tag, ack.multiple, Outcome::Ack)
+            }
+            AMQPMethod::Nack(nack) => {
+                let outcome = if nack.requeue {
+                    Outcome::Requeue
+                } else {
+                    Outcome::Reject
+                };
+                self.settle(channel, nack.delivery_tag, nack.multiple, outcome)
+            }
+            AMQPMethod::Reject(reject) => {
+                let outcome = if reject.requeue {
+                    Outcome::Requeue
+                } else {
+                    Outcome::Reject
+                };
+                self.settle(channel, reject.delivery_tag, false, outcome)
+            }
+            AMQPMethod::Recover(recover) => {
+                self.basic_recover(channel, recover.requeue).await?;
+                self.send(
+                    channel,
+                    AMQPClass::Basic(AMQPMethod::RecoverOk(RecoverOk {})),
+                );
+                Ok(())
+            }
+            AMQPMethod::RecoverAsync(recover) => self.basic_recover(channel, recover.requeue).await,
+            AMQPMethod::Publish(_)
+            | AMQPMethod::QosOk(_)
+            | AMQPMethod::ConsumeOk(_)
+            | AMQPMethod::Return(_)
+            | AMQPMethod::Deliver(_)
+            | AMQPMethod::GetOk(_)
+            | AMQPMethod::GetEmpty(_)
+            | AMQPMethod::RecoverOk(_) => Err(unimplemented()),
+        }
+    }
+
+    /// A whole message has arrived. Checks in RabbitMQ's order; it goes out with the others of this read.
+    pub(crate) fn publish(&mut self, number: u16, published: Published) -> Result<(), Fault> {
+        let Published {
+            message,
+            mandatory,
+            immediate,
+        } = published;
+        if immediate {
+            return Err(Fault::new(ReplyCode::NotImplemented, "immediate=true"));
+        }
+        let size = message.body().len() as u64;
+        if size > self.node.config.max_message_size {
+            return Err(self.too_large(size));
+        }
+        let topology = self.vhost.topology();
+        // Both were checked to be UTF-8 when the method was decoded.
+        let exchange = str::from_utf8(message.exchange()).unwrap_or_default();
+        let routing_key = str::from_utf8(message.routing_key()).unwrap_or_default();
+        let properties = Properties::parse(message.properties())?;
+        let vhost = &self.vhost;
+        let route = self
+            .router
+            .route(vhost, &topology, exchange, routing_key, &properties)?;
+        self.check_user_id(&properties)?;
+        check_expiration(&properties)?;
+        let persistent = properties.is_persistent();
+        let rewritten = self.rewritten(number, &message, &properties)?;
+        let reply = exchange.is_empty() && ReplyTo::is_address(message.routing_key());
+        let message = rewritten.unwrap_or(message);
+        let routable = match reply {
+            true => self.vhost.reply_to.is_waiting(message.routing_key()),
+            false => !route.targets.is_empty(),
+        };
+        self.has_published = true;
+        let frame_max = self.frame_max;
+        let Some(channel) = self.channel(number) else {
+            return Ok(());
+        };
+        let confirm = match &mut channel.mode {
+            Mode::Confirm(confirms) => Some(confirms.next()),
+            Mode::Tx(_) | Mode::Plain => None,
+        };
+        let (id, returned) = (channel.id, mandatory && !routable);
+        let routed = Routed {
+            message,
+            route,
+            persistent,
+            channel: id,
+            confirm,
+            returned,
+            reply,
+        };
+        if let Mode::Tx(tx) = &mut channel.mode {
+            return tx.publish(routed);
+        }
+        if returned {
+            encode_no_route(&mut self.out, number, &routed.message, frame_max);
+        }
+        if routed.is_due() {
+            self.publishes.add(routed);
+        }
+        Ok(())
+    }
+
+    /// 406 for a body over the configured limit.
+    pub(crate) fn too_large(&self, size: u64) -> Fault {
+        let max = self.node.config.max_message_size;
+        let text = format!("message size {size} is larger than configured max size {max}");
+        Fault::new(ReplyCode::PreconditionFailed, text)
+    }
+
+    /// The message with other properties, where the broker changes them: a direct `reply-to` is given its address,
+    /// and `BCC` is taken out.
+    fn rewritten(
+        &mut self,
+        number: u16,
+        message: &Message,
+        properties: &Properties<'_>,
+    ) -> Result<Option<Message>, Fault> {
+        let mut changed = None;
+        if properties.reply_to() == Some(REPLY_TO) {
+            let channel = self.channel(number);
+            let consumer = channel.and_then(|channel| channel.reply_consumer.as_ref());
+            let Some(consumer) = consumer else {
+                let text = "fast reply consumer does not exist";
+                return Err(Fault::new(ReplyCode::PreconditionFailed, text));
+            };
+            changed = Some(with_reply_to(properties.raw(), consumer.address.name()));
+        }
+        if properties.headers_raw().is_some() && ExtraKeys::of(properties)?.has_bcc {
+            let raw = changed.as_deref().unwrap_or(properties.raw());
+            changed = Some(without_header(raw, "BCC"));
+        }
+        Ok(changed.map(|properties| {
+            let (exchange, routing_key) = (message.exchange(), message.routing_key());
+            Message::new(exchange, routing_key, &properties, message.body())
+        }))
+    }
+
+    fn check_user_id(&self, properties: &Properties<'_>) -> Result<(), Fault> {
+        match properties.user_id() {
+            Some(claimed) if claimed != &*self.user.name && !self.user.is_impersonator() => {
+                let actual = &self.user.name;
+                let text = format!(
+                    "user_id property set to '{claimed}' but authenticated user was '{actual}'"
+                );
+                Err(Fault::new(ReplyCode::PreconditionFailed, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// `basic.ack`, `basic.nack`, `basic.reject`: the queues hear of it with the others of this read.
+    pub(crate) fn settle(
+        &mut self,
+        number: u16,
+        tag: u64,
+        multiple: bool,
+        outcome: Outcome,
+    ) -> Result<(), Fault> {
+        let Some(Slot::Open(channel)) = self.channels.get_mut(&number) else {
+            return Ok(());
+        };
+        let (id, mode, settlements) = (channel.id, &mut channel.mode, &mut self.settlements);
+        let mut counted = 0;
+        let taken = channel.outstanding.take(tag, multiple, |unsettled| {
+            counted += u32::from(unsettled.counted);
+            match mode {
+                Mode::Tx(tx) => tx.settle(unsettled, outcome),
+                Mode::Plain | Mode::Confirm(_) => settlements.add(id, unsettled, outcome),
+            }
+        });
+        taken.map_err(|UnknownTag(tag)| {
+            let text = format!("unknown delivery tag {tag}");
+            Fault::new(ReplyCode::PreconditionFailed, text)
+        })?;
+        match &channel.mode {
+            Mode::Tx(tx) => tx.check(),
+            Mode::Plain | Mode::Confirm(_) => {
+                channel.limit.release(counted);
+                Ok(())
+            }
+        }
+    }
+
+    /// `basic.recover`: everything unsettled goes back to its queue.
+    async fn basic_recover(&mut self, number: u16, requeue: bool) -> Result<(), Fault> {
+        if !requeue {
+            return Err(Fault::new(ReplyCode::NotImplemented, "requeue=false"));
+        }
+        self.settle(number, 0, true, Outcome::Requeue)?;
+        self.send_settlements().await;
+        Ok(())
+    }
+
+    /// Tells the queues of a channel with a limit of its own that there may be room again.
+    pub(crate) async fn channel_freed(&mut self, number: u16) {
+        let Some(channel) = self
+            .channel(number)
+            .filter(|channel| channel.limit.is_set())
+        else {
+            return;
+        };
+        let id = channel.id;
+        let queues: Vec<_> = channel
+            .consumers
+            .values()
+            .map(|c| c.queue.clone())
+            .collect();
+        for queue in queues {
+            queue.send(Command::ChannelFreed { channel: id }).await.ok();
+        }
+    }
+}
+
+/// Puts `basic.return` into the write buffer: a mandatory message that reached no queue.
+pub(crate) fn encode_no_route(
+    out: &mut bytes::BytesMut,
+    channel: u16,
+    message: &Message,
+    frame_max: u32,
+) {
+    let returned = Return {
+        reply_code: ReplyCode::NoRoute,
+        exchange: message.exchange(),
+        routing_key: message.routing_key(),
+    };
+    let content = Content {
+        properties: message.properties(),
+        body: message.body(),
+    };
+    encode_return(out, channel, &returned, content, frame_max);
+}
+
+/// RabbitMQ's `rabbit_basic:parse_expiration/1`: decimal digits, and nothing after them.
+fn check_expiration(properties: &Properties<'_>) -> Result<(), Fault> {
+    let Some(expiration) = properties.expiration() else {
+        return Ok(());
+    };
+    let digits = expiration.strip_prefix(['-', '+']).unwrap_or(expiration);
+    let end = digits
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(digits.len());
+    let (number, rest) = digits.split_at(end);
+    let reason = if number.is_empty() {
+        "no_integer".to_owned()
+    } else if !rest.is_empty() {
+        format!("{{leftover_string,\"{rest}\"}}")
+    } else if expiration.starts_with('-') && number.bytes().any(|digit| digit != b'0') {
+        format!("{{value_negative,-{}}}", number.trim_start_matches('0'))
+    } else if number
+        .parse::<u64>()
+        .is_ok_and(|value| value <= EXPIRATION_MAX_MS)
+    {
+        return Ok(());
+    } else {
+        format!("{{value_too_large,{}}}", number.trim_start_matches('0'))
+    };
+    let text = format!("invalid expiration '{expiration}': {reason}");
+    Err(Fault::new(ReplyCode::PreconditionFailed, text))
+}

@@ -1,0 +1,191 @@
+//! Classes `channel`, `confirm` and `tx` (specification sections 1.5 and 1.9, RabbitMQ's confirms), and RabbitMQ's `access.request`.
+
+use amq_protocol::protocol::channel::{AMQPMethod as ChannelMethod, CloseOk, FlowOk};
+use amq_protocol::protocol::confirm::{AMQPMethod as ConfirmMethod, SelectOk};
+use amq_protocol::protocol::tx::{self as tx_class, AMQPMethod as TxMethod};
+use amq_protocol::protocol::{AMQPClass, access};
+use leveret_persistence::{Batch, Change};
+use tokio::sync::oneshot;
+
+use super::Mode;
+use super::basic::encode_no_route;
+use super::confirms::Confirms;
+use super::exchange::unimplemented;
+use super::publish::{Routed, dispatch};
+use super::tx::Tx;
+use crate::connection::Connection;
+use crate::protocol::{Fault, ReplyCode};
+use crate::queue::state::Outcome;
+use crate::vhost::refusals;
+
+impl Connection {
+    /// Carries out a method of class `channel` on an open channel.
+    pub(crate) async fn channel_method(
+        &mut self,
+        number: u16,
+        method: ChannelMethod,
+    ) -> Result<(), Fault> {
+        match method {
+            ChannelMethod::Open(_) => Err(Fault::new(
+                ReplyCode::ChannelError,
+                "second 'channel.open' seen",
+            )),
+            ChannelMethod::Flow(flow) if flow.active => {
+                let ok = FlowOk { active: true };
+                self.send(number, AMQPClass::Channel(ChannelMethod::FlowOk(ok)));
+                Ok(())
+            }
+            ChannelMethod::Flow(_) => Err(Fault::new(ReplyCode::NotImplemented, "active=false")),
+            ChannelMethod::Close(_) => {
+                self.close_channel(number).await;
+                self.send(
+                    number,
+                    AMQPClass::Channel(ChannelMethod::CloseOk(CloseOk {})),
+                );
+                Ok(())
+            }
+            ChannelMethod::CloseOk(_) => Ok(()),
+            ChannelMethod::OpenOk(_) | ChannelMethod::FlowOk(_) => Err(unimplemented()),
+        }
+    }
+
+    /// `access.request` of old clients: granted, as RabbitMQ does; permissions are checked where they are used.
+    pub(crate) fn access_method(
+        &mut self,
+        number: u16,
+        method: &access::AMQPMethod,
+    ) -> Result<(), Fault> {
+        match method {
+            access::AMQPMethod::Request(_) => {
+                let ok = access::AMQPMethod::RequestOk(access::RequestOk {});
+                self.send(number, AMQPClass::Access(ok));
+                Ok(())
+            }
+            access::AMQPMethod::RequestOk(_) => Err(unimplemented()),
+        }
+    }
+
+    /// Carries out `confirm.select`.
+    pub(crate) fn confirm_method(
+        &mut self,
+        number: u16,
+        method: &ConfirmMethod,
+    ) -> Result<(), Fault> {
+        let ConfirmMethod::Select(select) = method else {
+            return Err(unimplemented());
+        };
+        if let Some(channel) = self.channel(number) {
+            match channel.mode {
+                Mode::Plain => channel.mode = Mode::Confirm(Confirms::default()),
+                Mode::Confirm(_) => {}
+                Mode::Tx(_) => return Err(refused("cannot switch from tx to confirm mode")),
+            }
+        }
+        let ok = ConfirmMethod::SelectOk(SelectOk {});
+        self.reply(number, select.nowait, AMQPClass::Confirm(ok));
+        Ok(())
+    }
+
+    /// Carries out a method of class `tx`.
+    pub(crate) async fn tx_method(&mut self, number: u16, method: &TxMethod) -> Result<(), Fault> {
+        let ok = match method {
+            TxMethod::Select(_) => {
+                self.tx_select(number)?;
+                TxMethod::SelectOk(tx_class::SelectOk {})
+            }
+            TxMethod::Commit(_) => {
+                self.tx_commit(number).await?;
+                TxMethod::CommitOk(tx_class::CommitOk {})
+            }
+            TxMethod::Rollback(_) => {
+                self.tx_rollback(number)?;
+                TxMethod::RollbackOk(tx_class::RollbackOk {})
+            }
+            TxMethod::SelectOk(_) | TxMethod::CommitOk(_) | TxMethod::RollbackOk(_) => {
+                return Err(unimplemented());
+            }
+        };
+        self.send(number, AMQPClass::Tx(ok));
+        Ok(())
+    }
+
+    fn tx_select(&mut self, number: u16) -> Result<(), Fault> {
+        let Some(channel) = self.channel(number) else {
+            return Ok(());
+        };
+        match channel.mode {
+            Mode::Plain => channel.mode = Mode::Tx(Tx::default()),
+            Mode::Tx(_) => {}
+            Mode::Confirm(_) => return Err(refused("cannot switch from confirm to tx mode")),
+        }
+        Ok(())
+    }
+
+    /// Everything of the transaction in one store batch, over all its queues; then the queues hear of it.
+    async fn tx_commit(&mut self, number: u16) -> Result<(), Fault> {
+        let (published, settled) = self.tx(number)?.take();
+        let storage = self.node.storage.clone();
+        let gone = settled
+            .iter()
+            .filter(|(_, outcome)| *outcome != Outcome::Requeue);
+        let changes = gone
+            .map(|(unsettled, _)| Change::Settle {
+                queue: unsettled.queue.id,
+                ids: vec![unsettled.id..=unsettled.id],
+            })
+            .collect::<Vec<_>>();
+        let (done, written) = oneshot::channel();
+        let batch = Batch {
+            changes,
+            ..Batch::default()
+        };
+        let batch = batch.on_done(Box::new(move |result| drop(done.send(result))));
+        let (out, frame_max) = (&mut self.out, self.frame_max);
+        for routed in published.iter().filter(|routed| routed.returned) {
+            encode_no_route(out, number, &routed.message, frame_max);
+        }
+        storage.committer.room().await;
+        let due: Vec<_> = published.into_iter().filter(Routed::is_due).collect();
+        dispatch(&self.vhost, due.into_iter(), batch).await;
+        let written = written.await;
+        let Some(channel) = self.channel(number) else {
+            return Ok(());
+        };
+        let counted = settled
+            .iter()
+            .filter(|(unsettled, _)| unsettled.counted)
+            .count();
+        channel.limit.release(super::queue::count(counted));
+        let id = channel.id;
+        for (unsettled, outcome) in settled {
+            self.settlements.add(id, unsettled, outcome);
+        }
+        self.settlements.send(true).await;
+        self.channel_freed(number).await;
+        match written {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(refusals::store_failed()),
+        }
+    }
+
+    fn tx_rollback(&mut self, number: u16) -> Result<(), Fault> {
+        let settled = self.tx(number)?.take_settled();
+        if let Some(channel) = self.channel(number) {
+            for unsettled in settled {
+                channel.outstanding.put_back(unsettled);
+            }
+        }
+        Ok(())
+    }
+
+    fn tx(&mut self, number: u16) -> Result<&mut Tx, Fault> {
+        match self.channel(number).map(|channel| &mut channel.mode) {
+            Some(Mode::Tx(tx)) => Ok(tx),
+            _ => Err(refused("channel is not transactional")),
+        }
+    }
+}
+
+fn refused(text: &'static str) -> Fault {
+    Fault::new(ReplyCode::PreconditionFailed, text)
+}

@@ -1,0 +1,155 @@
+//! A client's connection: handshake, then one task that reads frames, serves its channels and writes what is due.
+
+mod close;
+mod events;
+mod frames;
+pub(crate) mod handshake;
+mod heartbeat;
+pub(crate) mod listener;
+mod methods;
+mod outbox;
+mod task;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use amq_protocol::protocol::AMQPClass;
+use bytes::BytesMut;
+use tokio::sync::mpsc;
+
+use crate::access::User;
+use crate::access::permissions::{Permissions, Right};
+use crate::channel::Channel;
+use crate::channel::publish::{ConfirmRun, Publishes};
+use crate::channel::settle::Settlements;
+use crate::node::Node;
+use crate::protocol::Fault;
+use crate::protocol::method::encode_method;
+use crate::queue::Queue;
+use crate::vhost::Vhost;
+use crate::vhost::publish::Router;
+use crate::vhost::refusals::{self, Resource};
+pub(crate) use outbox::{Event, Outbox, StoreFailed};
+
+/// A connection, unique in the life of the node.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct ConnectionId(pub(crate) u64);
+
+/// A channel, unique in the life of the node: a number that is used again is another channel.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct ChannelId {
+    /// Unique by itself.
+    pub(crate) serial: u64,
+    /// Its number on its connection.
+    pub(crate) number: u16,
+}
+
+/// What a client said that it understands (`capabilities` in its properties).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ClientCapabilities {
+    pub(crate) authentication_failure_close: bool,
+    pub(crate) connection_blocked: bool,
+    pub(crate) consumer_cancel_notify: bool,
+}
+
+/// What the handshake settled.
+pub(crate) struct Opened {
+    pub(crate) id: ConnectionId,
+    pub(crate) user: Arc<User>,
+    pub(crate) permissions: Arc<Permissions>,
+    pub(crate) vhost: Arc<Vhost>,
+    pub(crate) capabilities: ClientCapabilities,
+    /// The largest frame either side may send, in bytes; 0 = no limit.
+    pub(crate) frame_max: u32,
+    /// The number of channels that may be open at once; 0 = no limit.
+    pub(crate) channel_max: u16,
+    /// The heartbeat interval in seconds; 0 = none.
+    pub(crate) heartbeat_secs: u16,
+}
+
+/// A slot of a connection's table of channels.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    Open(Box<Channel>),
+    /// `channel.close` was sent: everything but its answer is ignored.
+    Closing,
+}
+
+/// An open connection, without its socket.
+pub(crate) struct Connection {
+    pub(crate) node: Arc<Node>,
+    pub(crate) id: ConnectionId,
+    pub(crate) user: Arc<User>,
+    permissions: Arc<Permissions>,
+    pub(crate) vhost: Arc<Vhost>,
+    capabilities: ClientCapabilities,
+    pub(crate) frame_max: u32,
+    channel_max: u16,
+    /// Where others leave events for this connection.
+    pub(crate) outbox: Outbox,
+    /// What they have left there.
+    pub(crate) events: mpsc::UnboundedReceiver<Event>,
+    /// Bytes for the client.
+    pub(crate) out: BytesMut,
+    pub(crate) channels: HashMap<u16, Slot>,
+    pub(crate) router: Router,
+    pub(crate) publishes: Publishes,
+    pub(crate) settlements: Settlements,
+    /// The batches that the store has not finished, oldest first, and the confirms that wait for each.
+    pub(crate) in_store: VecDeque<Vec<ConfirmRun>>,
+    /// The queues that are this connection's alone.
+    pub(crate) exclusive: Vec<Arc<Queue>>,
+    /// It has published since it was last asked to stop.
+    pub(crate) has_published: bool,
+}
+
+impl Connection {
+    /// The channel of this number, if it is open.
+    pub(crate) fn channel(&mut self, number: u16) -> Option<&mut Channel> {
+        match self.channels.get_mut(&number) {
+            Some(Slot::Open(channel)) => Some(channel),
+            _ => None,
+        }
+    }
+
+    /// The channel of this id, if it is still the one of its number and open.
+    pub(crate) fn channel_of(&mut self, id: ChannelId) -> Option<&mut Channel> {
+        self.channel(id.number).filter(|channel| channel.id == id)
+    }
+
+    /// Puts a method into the write buffer.
+    pub(crate) fn send(&mut self, channel: u16, method: AMQPClass) {
+        encode_method(&mut self.out, channel, &method);
+    }
+
+    /// As [`Connection::send`], unless the client asked for no answer.
+    pub(crate) fn reply(&mut self, channel: u16, nowait: bool, method: AMQPClass) {
+        if !nowait {
+            self.send(channel, method);
+        }
+    }
+
+    /// Refuses with 403 if the user lacks the right.
+    pub(crate) fn check(&self, right: Right, resource: Resource<'_>) -> Result<(), Fault> {
+        let (Resource::Queue(name) | Resource::Exchange(name)) = resource;
+        if self.permissions.allows(right, name) {
+            Ok(())
+        } else {
+            Err(refusals::access_refused(
+                right,
+                resource,
+                &self.vhost.name,
+                &self.user.name,
+            ))
+        }
+    }
+
+    /// Whether the user has any right at all on the resource.
+    pub(crate) fn check_any(&self, resource: Resource<'_>) -> Result<(), Fault> {
+        let refused = self.check(Right::Configure, resource);
+        let any = [Right::Write, Right::Read]
+            .into_iter()
+            .any(|r| self.check(r, resource).is_ok());
+        if any { Ok(()) } else { refused }
+    }
+}

@@ -1,0 +1,98 @@
+//! Every bound of the broker, by name. What happens at each is said beside it; relations between them are checked at compile time.
+
+use std::time::Duration;
+
+/// Bytes that one read takes from a socket at most, and the size of a connection's read buffer.
+pub(crate) const READ_BUFFER_BYTES: usize = 128 * 1024;
+
+/// Bytes waiting for a client that does not read. Above it a connection takes no more deliveries from
+/// its outbox, so that its consumers run out of window and the queues serve others.
+pub(crate) const WRITE_BUFFER_HIGH_BYTES: usize = 512 * 1024;
+
+/// Bytes of replies and confirms waiting for a client that does not read. Above it the connection is not read either.
+pub(crate) const WRITE_BUFFER_STOP_READING_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bytes of write buffer that an idle connection keeps; what is larger goes back to the allocator.
+pub(crate) const WRITE_BUFFER_KEPT_BYTES: usize = 64 * 1024;
+
+/// Messages on their way from a queue to one consumer's socket; at the limit the queue passes the consumer over.
+pub(crate) const CONSUMER_WINDOW_MESSAGES: u32 = 4096;
+
+/// As [`CONSUMER_WINDOW_MESSAGES`], in bytes. One message larger than it still goes out, alone.
+pub(crate) const CONSUMER_WINDOW_BYTES: usize = 1024 * 1024;
+
+/// Deliveries that a consumer without a prefetch limit may leave unacknowledged; at the limit it gets no more until it acks.
+pub(crate) const CONSUMER_UNACKED_MAX: u32 = 1 << 20;
+
+/// Batches waiting in a queue's inbox; at the limit the publishers' sockets are not read.
+pub(crate) const QUEUE_INBOX_BATCHES: usize = 128;
+
+/// Commands that a queue takes from its inbox before it delivers.
+pub(crate) const QUEUE_BATCH_COMMANDS: usize = 32;
+
+/// Messages that a queue asks of the store in one read.
+pub(crate) const QUEUE_LOAD_MESSAGES: usize = 1024;
+
+/// Ready messages that stay in memory at the head of a queue when the rest is paged out.
+pub(crate) const QUEUE_HEAD_MESSAGES: usize = 2048;
+
+/// Bytes of message that all queues of a node keep in memory together before they page out.
+pub(crate) const NODE_MESSAGE_BYTES: usize = 96 * 1024 * 1024;
+
+/// Bytes of message that a queue may keep in memory however full the node is.
+pub(crate) const QUEUE_MESSAGE_BYTES_MIN: usize = 64 * 1024;
+
+/// What one message costs in memory besides its own bytes.
+pub(crate) const MESSAGE_OVERHEAD_BYTES: usize = 128;
+
+/// Replies on their way to one direct reply-to consumer; more are dropped: such replies are delivered at most once.
+pub(crate) const REPLY_TO_WINDOW: usize = 16 * 1024;
+
+/// Routing decisions a connection remembers; at the limit it forgets them all.
+pub(crate) const ROUTE_CACHE_ENTRIES: usize = 1024;
+
+/// Bytes of publishes and acknowledgements that a transaction gathers; beyond it the channel is closed with 406.
+pub(crate) const TX_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Commands of one transaction; beyond it the channel is closed with 406.
+pub(crate) const TX_COMMANDS_MAX: usize = 1 << 20;
+
+/// How long a client may take from connecting to `connection.open-ok` (RabbitMQ's `handshake_timeout`).
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client that failed to log in and cannot understand `connection.close` waits for the socket to close.
+pub(crate) const LOGIN_FAILURE_DELAY: Duration = Duration::from_secs(3);
+
+/// How long a connection waits for `connection.close-ok` before it drops the socket.
+pub(crate) const CLOSE_OK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a stop waits for the connections to close.
+pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The largest frame accepted before `connection.tune-ok` (RabbitMQ's `initial_frame_max`).
+pub(crate) const INITIAL_FRAME_MAX: u32 = 8192;
+
+/// The largest frame that the server proposes (RabbitMQ's default).
+pub(crate) const FRAME_MAX: u32 = 131_072;
+
+/// The smallest frame-max a client may choose (RabbitMQ's `?FRAME_MIN_SIZE`).
+pub(crate) const FRAME_MIN: u32 = 8192;
+
+/// The number of channels that the server proposes (RabbitMQ's default).
+pub(crate) const CHANNEL_MAX: u16 = 2047;
+
+/// The largest body that any configuration may allow (RabbitMQ's `?MAX_MSG_SIZE`).
+pub(crate) const MESSAGE_SIZE_CEILING: u64 = 536_870_912;
+
+/// The largest expiration and message TTL in milliseconds: ten years (RabbitMQ's `?MAX_EXPIRY_TIMER`).
+pub(crate) const EXPIRATION_MAX_MS: u64 = 315_360_000_000;
+
+/// How often free disk space and memory are looked at.
+pub(crate) const ALARM_INTERVAL: Duration = Duration::from_secs(1);
+
+const _: () = assert!(FRAME_MIN <= FRAME_MAX);
+const _: () = assert!(INITIAL_FRAME_MAX <= FRAME_MAX);
+const _: () = assert!(READ_BUFFER_BYTES >= FRAME_MAX as usize);
+const _: () = assert!(CONSUMER_WINDOW_BYTES >= WRITE_BUFFER_HIGH_BYTES);
+const _: () = assert!(WRITE_BUFFER_HIGH_BYTES < WRITE_BUFFER_STOP_READING_BYTES);
+const _: () = assert!(QUEUE_HEAD_MESSAGES >= QUEUE_LOAD_MESSAGES);

@@ -1,0 +1,293 @@
+//! Whose turn is it? The consumers of one queue: priority, fairness, prefetch, window, exclusivity, single active consumer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use leveret_persistence::{Message, MessageId};
+
+use crate::connection::{ChannelId, Outbox};
+use crate::limits::{CONSUMER_UNACKED_MAX, CONSUMER_WINDOW_BYTES, CONSUMER_WINDOW_MESSAGES};
+
+/// A consumer, unique in the life of the node.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct ConsumerId(pub(crate) u64);
+
+/// What `basic.consume` asked for, and the way to its client.
+#[derive(Clone, Debug)]
+pub(crate) struct ConsumerSpec {
+    pub(crate) id: ConsumerId,
+    pub(crate) tag: Arc<str>,
+    /// The channel that consumes, and its number on its connection.
+    pub(crate) channel: ChannelId,
+    pub(crate) channel_number: u16,
+    pub(crate) outbox: Outbox,
+    pub(crate) no_ack: bool,
+    pub(crate) exclusive: bool,
+    /// `x-priority`: higher first.
+    pub(crate) priority: i64,
+    /// Deliveries it may hold unacknowledged; 0 = no limit asked for.
+    pub(crate) prefetch: u16,
+    /// The channel's limit over all its consumers (`basic.qos` with `global`).
+    pub(crate) channel_limit: Arc<ChannelLimit>,
+}
+
+/// The prefetch limit of a whole channel, shared by the queues it consumes from; 0 = none.
+#[derive(Debug, Default)]
+pub(crate) struct ChannelLimit {
+    limit: AtomicU32,
+    unacked: AtomicU32,
+}
+
+impl ChannelLimit {
+    /// Sets the limit: it holds for every delivery from now on.
+    pub(crate) fn set(&self, limit: u16) {
+        self.limit.store(u32::from(limit), Ordering::Relaxed);
+    }
+
+    /// Whether there is one: then a settled delivery may let another queue's consumer go on.
+    pub(crate) fn is_set(&self) -> bool {
+        self.limit.load(Ordering::Relaxed) != 0
+    }
+
+    /// Counts deliveries that were settled or went back.
+    pub(crate) fn release(&self, count: u32) {
+        self.unacked.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Counts one delivery, unless that would pass the limit.
+    fn take(&self) -> bool {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let before = self.unacked.fetch_add(1, Ordering::Relaxed);
+        let taken = limit == 0 || before < limit;
+        if !taken {
+            self.unacked.fetch_sub(1, Ordering::Relaxed);
+        }
+        taken
+    }
+}
+
+/// A message on its way to a consumer.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) id: MessageId,
+    /// Its number in the queue's session with the channel; without meaning for a `no_ack` consumer.
+    pub(crate) number: u64,
+    pub(crate) redelivered: bool,
+    pub(crate) message: Message,
+}
+
+/// One consumer and how much it has in hand.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) spec: Arc<ConsumerSpec>,
+    unacked: u32,
+    window_messages: u32,
+    window_bytes: usize,
+    /// Deliveries of this batch, sent together.
+    out: Vec<Delivery>,
+    /// Whether it is in its turn ring.
+    in_ring: bool,
+}
+
+impl Consumer {
+    fn has_room(&self) -> bool {
+        let limit = match (self.spec.no_ack, self.spec.prefetch) {
+            (true, _) => u32::MAX,
+            (false, 0) => CONSUMER_UNACKED_MAX,
+            (false, prefetch) => u32::from(prefetch),
+        };
+        self.unacked < limit
+            && self.window_messages < CONSUMER_WINDOW_MESSAGES
+            && self.window_bytes < CONSUMER_WINDOW_BYTES
+    }
+}
+
+/// Why a consumer may not join.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ConsumeError {
+    /// The queue has an exclusive consumer, or an exclusive one wants in where others are.
+    InExclusiveUse,
+    /// The queue went away meanwhile.
+    QueueGone,
+}
+
+/// The consumers of one queue.
+#[derive(Debug, Default)]
+pub(crate) struct Consumers {
+    /// In order of registration.
+    all: Vec<Consumer>,
+    /// Who has room, in turn order, by falling priority.
+    rings: Vec<(i64, VecDeque<ConsumerId>)>,
+    single_active: bool,
+    active: Option<ConsumerId>,
+}
+
+impl Consumers {
+    pub(crate) fn new(single_active: bool) -> Consumers {
+        Consumers {
+            single_active,
+            ..Consumers::default()
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Consumer> {
+        self.all.iter()
+    }
+
+    /// Adds a consumer; it takes its turn after those that are there.
+    pub(crate) fn add(&mut self, spec: ConsumerSpec) -> Result<(), ConsumeError> {
+        let taken = self.all.iter().any(|consumer| consumer.spec.exclusive);
+        let crowded = spec.exclusive && (self.single_active || !self.all.is_empty());
+        if taken || crowded {
+            return Err(ConsumeError::InExclusiveUse);
+        }
+        let id = spec.id;
+        self.all.push(Consumer {
+            spec: Arc::new(spec),
+            unacked: 0,
+            window_messages: 0,
+            window_bytes: 0,
+            out: Vec::new(),
+            in_ring: false,
+        });
+        self.choose_active();
+        self.rejoin(id);
+        Ok(())
+    }
+
+    /// Removes every consumer that `leaves`, with the deliveries it has not been sent yet.
+    pub(crate) fn remove(&mut self, leaves: impl Fn(&ConsumerSpec) -> bool) -> Vec<Consumer> {
+        let (gone, left) = std::mem::take(&mut self.all)
+            .into_iter()
+            .partition(|c| leaves(&c.spec));
+        self.all = left;
+        let gone: Vec<Consumer> = gone;
+        for consumer in &gone {
+            for (_, ring) in &mut self.rings {
+                ring.retain(|id| *id != consumer.spec.id);
+            }
+            if self.active == Some(consumer.spec.id) {
+                self.active = None;
+            }
+        }
+        self.choose_active();
+        gone
+    }
+
+    /// The consumer whose turn it is, if any has room; counts one delivery of `bytes` against it.
+    pub(crate) fn take_turn(&mut self, bytes: usize) -> Option<Arc<ConsumerSpec>> {
+        for (_, ring) in &mut self.rings {
+            while let Some(id) = ring.pop_front() {
+                let Some(consumer) = self.all.iter_mut().find(|c| c.spec.id == id) else {
+                    continue;
+                };
+                if !consumer.spec.no_ack && !consumer.spec.channel_limit.take() {
+                    consumer.in_ring = false;
+                    continue;
+                }
+                consumer.unacked += u32::from(!consumer.spec.no_ack);
+                consumer.window_messages += 1;
+                consumer.window_bytes += bytes;
+                consumer.in_ring = consumer.has_room();
+                if consumer.in_ring {
+                    ring.push_back(id);
+                }
+                return Some(Arc::clone(&consumer.spec));
+            }
+        }
+        None
+    }
+
+    /// Whether anyone has room for a message.
+    pub(crate) fn any_has_room(&self) -> bool {
+        self.rings.iter().any(|(_, ring)| !ring.is_empty())
+    }
+
+    /// The client's connection has taken `messages` with `bytes` from its outbox.
+    pub(crate) fn window_freed(&mut self, id: ConsumerId, messages: u32, bytes: usize) {
+        if let Some(consumer) = self.all.iter_mut().find(|c| c.spec.id == id) {
+            consumer.window_messages = consumer.window_messages.saturating_sub(messages);
+            consumer.window_bytes = consumer.window_bytes.saturating_sub(bytes);
+            self.rejoin(id);
+        }
+    }
+
+    /// A delivery to the consumer was settled.
+    pub(crate) fn settled(&mut self, id: ConsumerId, count: u32) {
+        if let Some(consumer) = self.all.iter_mut().find(|c| c.spec.id == id) {
+            consumer.unacked = consumer.unacked.saturating_sub(count);
+            self.rejoin(id);
+        }
+    }
+
+    /// The channel's own limit may have room again.
+    pub(crate) fn channel_freed(&mut self, channel: ChannelId) {
+        let ids = self
+            .all
+            .iter()
+            .filter(|c| c.spec.channel == channel)
+            .map(|c| c.spec.id);
+        for id in ids.collect::<Vec<_>>() {
+            self.rejoin(id);
+        }
+    }
+
+    /// Adds to the deliveries that the next [`Consumers::flush`] sends to a consumer.
+    pub(crate) fn gather(&mut self, id: ConsumerId, delivery: Delivery) {
+        if let Some(consumer) = self.all.iter_mut().find(|c| c.spec.id == id) {
+            consumer.out.push(delivery);
+        }
+    }
+
+    /// Hands each consumer's gathered deliveries to `send`.
+    pub(crate) fn flush(&mut self, mut send: impl FnMut(&Arc<ConsumerSpec>, Vec<Delivery>)) {
+        for consumer in &mut self.all {
+            if !consumer.out.is_empty() {
+                send(&consumer.spec, std::mem::take(&mut consumer.out));
+            }
+        }
+    }
+
+    fn rejoin(&mut self, id: ConsumerId) {
+        let waits = self.single_active && self.active != Some(id);
+        let Some(consumer) = self.all.iter_mut().find(|c| c.spec.id == id) else {
+            return;
+        };
+        if consumer.in_ring || waits || !consumer.has_room() {
+            return;
+        }
+        consumer.in_ring = true;
+        let priority = consumer.spec.priority;
+        let place = self.rings.partition_point(|(other, _)| *other > priority);
+        match self.rings.get_mut(place) {
+            Some((other, ring)) if *other == priority => ring.push_back(id),
+            _ => self.rings.insert(place, (priority, VecDeque::from([id]))),
+        }
+    }
+
+    /// RabbitMQ's classic queues: the active consumer stays until it leaves; then the next in order of priority,
+    /// then of registration, takes over.
+    fn choose_active(&mut self) {
+        if !self.single_active || self.active.is_some() {
+            return;
+        }
+        let next = self
+            .all
+            .iter()
+            .rev()
+            .max_by_key(|consumer| consumer.spec.priority);
+        self.active = next.map(|consumer| consumer.spec.id);
+        if let Some(id) = self.active {
+            self.rejoin(id);
+        }
+    }
+}

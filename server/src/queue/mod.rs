@@ -1,0 +1,147 @@
+//! Queues: a pure state machine (`state.rs`) inside a task that owns it (`task.rs`), reached through a [`Queue`] handle.
+
+pub(crate) mod arguments;
+pub(crate) mod consumers;
+pub(crate) mod ready;
+pub(crate) mod state;
+mod task;
+pub(crate) mod unacked;
+
+use std::sync::{Arc, OnceLock};
+
+use amq_protocol::types::FieldTable;
+use leveret_persistence::{QueueId, Ticket};
+use leveret_routing::Name;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::connection::{ChannelId, ConnectionId};
+use consumers::{ConsumeError, ConsumerId, ConsumerSpec};
+use ready::Entry;
+use state::{DeleteRefusal, Got, Outcome};
+pub(crate) use task::start;
+use unacked::DeliveryRange;
+
+/// A queue as everyone but its own task sees it.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) id: QueueId,
+    pub(crate) name: Name,
+    pub(crate) durable: bool,
+    /// Durable and not exclusive: it and its persistent messages survive a restart.
+    pub(crate) stored: bool,
+    pub(crate) auto_delete: bool,
+    /// The connection that alone may use it.
+    pub(crate) owner: Option<ConnectionId>,
+    pub(crate) arguments: Arc<FieldTable>,
+    /// The submission that made it durable: a second declare waits for it as the first did.
+    pub(crate) created: OnceLock<Ticket>,
+    pub(crate) inbox: mpsc::Sender<Command>,
+}
+
+/// What may be asked of a queue's task. Every reply is a oneshot; if the queue is gone the reply never comes.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Published messages in id order, already handed to the store as far as they are persistent.
+    Publish(Vec<Entry>),
+    Settle {
+        channel: ChannelId,
+        ranges: Vec<DeliveryRange>,
+        outcome: Outcome,
+        stored: bool,
+    },
+    Consume {
+        spec: Box<ConsumerSpec>,
+        reply: oneshot::Sender<Result<(), ConsumeError>>,
+    },
+    Cancel {
+        id: ConsumerId,
+        reply: oneshot::Sender<()>,
+    },
+    CloseChannel {
+        channel: ChannelId,
+    },
+    Get {
+        channel: ChannelId,
+        no_ack: bool,
+        reply: oneshot::Sender<Got>,
+    },
+    WindowFreed {
+        id: ConsumerId,
+        messages: u32,
+        bytes: usize,
+    },
+    ChannelFreed {
+        channel: ChannelId,
+    },
+    Purge {
+        reply: oneshot::Sender<usize>,
+    },
+    Delete {
+        if_unused: bool,
+        if_empty: bool,
+        reply: oneshot::Sender<Result<usize, DeleteRefusal>>,
+    },
+    Status {
+        reply: oneshot::Sender<Status>,
+    },
+    /// The broker stops: remember what was delivered and end.
+    Stop,
+}
+
+/// Counts of `queue.declare-ok`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Status {
+    pub(crate) ready: usize,
+    pub(crate) consumers: usize,
+}
+
+/// The queue was deleted: its task has ended, or will without looking at this command.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct QueueGone;
+
+impl Queue {
+    /// Hands a command over; waits while the inbox is full.
+    pub(crate) async fn send(&self, command: Command) -> Result<(), QueueGone> {
+        self.inbox.send(command).await.map_err(|_| QueueGone)
+    }
+
+    /// Hands over published messages; gives them back if the queue is gone.
+    pub(crate) async fn publish(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
+        match self.inbox.try_send(Command::Publish(entries)) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(command)) => self
+                .inbox
+                .send(command)
+                .await
+                .map_err(|refused| entries_of(refused.0)),
+            Err(mpsc::error::TrySendError::Closed(command)) => Err(entries_of(command)),
+        }
+    }
+
+    /// Hands a command over and waits for its reply.
+    pub(crate) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, QueueGone> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply)).await?;
+        answer.await.map_err(|_| QueueGone)
+    }
+
+    /// Waits until its task has ended.
+    pub(crate) async fn ended(&self) {
+        self.inbox.closed().await;
+    }
+
+    /// Whether `connection` may use it: only its owner may use an exclusive queue.
+    pub(crate) fn is_open_to(&self, connection: ConnectionId) -> bool {
+        self.owner.is_none_or(|owner| owner == connection)
+    }
+}
+
+fn entries_of(command: Command) -> Vec<Entry> {
+    match command {
+        Command::Publish(entries) => entries,
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,325 @@
+//! The task that owns one queue: takes commands from the inbox in batches, lets `state.rs` decide, carries out its effects.
+
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Weak};
+
+use leveret_persistence::{
+    Batch, Change, IdSet, Message, MessageId, Publish, QueueId, Queues, ReadError,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::consumers::ConsumerSpec;
+use super::state::{Got, Rules, State};
+use super::{Command, Queue, Status, entries_of};
+use crate::connection::{ChannelId, Event};
+use crate::limits::{QUEUE_BATCH_COMMANDS, QUEUE_INBOX_BATCHES};
+use crate::storage::Storage;
+use crate::vhost::Vhost;
+
+/// What the store answered to a read.
+type Loaded = Result<Vec<(MessageId, Message)>, ReadError>;
+
+/// Starts the task of a queue with the backlog that the store kept for it; `handle` is completed with its inbox.
+pub(crate) fn start(
+    rules: Rules,
+    backlog: IdSet,
+    delivered_to: MessageId,
+    storage: Storage,
+    vhost: Weak<Vhost>,
+    handle: impl FnOnce(mpsc::Sender<Command>) -> Queue,
+) -> Arc<Queue> {
+    let (inbox, commands) = mpsc::channel(QUEUE_INBOX_BATCHES);
+    let queue = Arc::new(handle(inbox));
+    let task = Task {
+        id: queue.id,
+        name: Arc::clone(&queue.name),
+        stored: queue.stored,
+        state: State::new(rules, backlog, delivered_to),
+        storage,
+        vhost,
+        commands,
+        load: None,
+        waiting_gets: VecDeque::new(),
+        counted_memory: 0,
+        end: None,
+    };
+    tokio::spawn(task.run());
+    queue
+}
+
+struct Task {
+    id: QueueId,
+    name: leveret_routing::Name,
+    stored: bool,
+    state: State,
+    storage: Storage,
+    vhost: Weak<Vhost>,
+    commands: mpsc::Receiver<Command>,
+    /// The read under way, and the ids it is for.
+    load: Option<(Vec<MessageId>, oneshot::Receiver<Loaded>)>,
+    /// `basic.get`s that wait for the store.
+    waiting_gets: VecDeque<(ChannelId, bool, oneshot::Sender<Got>)>,
+    /// What this queue has added to the node's count of memory.
+    counted_memory: usize,
+    end: Option<End>,
+}
+
+/// Why a queue's task ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    /// Its messages are gone with it.
+    Deleted,
+    /// The broker stops; its messages stay in the store.
+    Stopped,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut batch = Vec::with_capacity(QUEUE_BATCH_COMMANDS);
+        while self.end.is_none() {
+            tokio::select! {
+                taken = self.commands.recv_many(&mut batch, QUEUE_BATCH_COMMANDS) => {
+                    if taken == 0 {
+                        break;
+                    }
+                    for command in batch.drain(..) {
+                        self.handle(command);
+                    }
+                }
+                (asked, loaded) = read_back(&mut self.load) => {
+                    self.load = None;
+                    self.take_loaded(&asked, loaded);
+                }
+            }
+            self.deliver();
+            if self.state.is_abandoned() && self.end.is_none() {
+                if let Some(vhost) = self.vhost.upgrade() {
+                    vhost.queue_abandoned(self.id, &self.name);
+                }
+                self.delete();
+            }
+        }
+        self.drain().await;
+    }
+
+    fn handle(&mut self, command: Command) {
+        if self.end.is_some() {
+            return self.refuse(command);
+        }
+        match command {
+            Command::Publish(entries) => self.state.publish(entries),
+            Command::Settle {
+                channel,
+                ranges,
+                outcome,
+                stored,
+            } => {
+                self.state.settle(channel, &ranges, outcome, stored);
+            }
+            Command::Consume { spec, reply } => drop(reply.send(self.state.consume(*spec))),
+            Command::Cancel { id, reply } => {
+                self.state.cancel(id);
+                reply.send(()).ok();
+            }
+            Command::CloseChannel { channel } => self.state.close_channel(channel),
+            Command::Get {
+                channel,
+                no_ack,
+                reply,
+            } => {
+                self.waiting_gets.push_back((channel, no_ack, reply));
+                self.answer_gets();
+            }
+            Command::WindowFreed {
+                id,
+                messages,
+                bytes,
+            } => {
+                self.state.window_freed(id, messages, bytes);
+            }
+            Command::ChannelFreed { channel } => self.state.channel_freed(channel),
+            Command::Purge { reply } => drop(reply.send(self.state.purge())),
+            Command::Delete {
+                if_unused,
+                if_empty,
+                reply,
+            } => {
+                let verdict = self.state.may_delete(if_unused, if_empty);
+                let verdict = verdict.map(|()| self.delete());
+                drop(reply.send(verdict));
+            }
+            Command::Status { reply } => {
+                // Counts as RabbitMQ's: what a consumer could have had is delivered first.
+                self.deliver();
+                let (ready, consumers) = (self.state.ready_count(), self.state.consumer_count());
+                drop(reply.send(Status { ready, consumers }));
+            }
+            Command::Stop => self.stop(),
+        }
+    }
+
+    /// The queue is gone: what was still on its way to it is as deleted as the rest.
+    fn refuse(&mut self, command: Command) {
+        if self.end != Some(End::Deleted) {
+            return;
+        }
+        let entries = entries_of(command);
+        let stored = entries
+            .iter()
+            .filter(|entry| entry.ticket.is_some())
+            .map(|entry| entry.id);
+        self.state.effects.settled.extend(stored);
+    }
+
+    fn answer_gets(&mut self) {
+        let committed = self.storage.committer.committed();
+        while let Some((channel, no_ack, reply)) = self.waiting_gets.pop_front() {
+            match self.state.get(channel, no_ack, committed) {
+                Got::Loading => {
+                    self.waiting_gets.push_front((channel, no_ack, reply));
+                    return;
+                }
+                got => drop(reply.send(got)),
+            }
+        }
+    }
+
+    fn take_loaded(&mut self, asked: &[MessageId], loaded: Loaded) {
+        let committed = self.storage.committer.committed();
+        match loaded {
+            Ok(found) => {
+                let missing = self.state.loaded(asked, found, committed);
+                if !missing.is_empty() {
+                    tracing::error!(queue = %self.name, ?missing, "the store has lost messages");
+                }
+            }
+            Err(error) => {
+                // The messages stay where they are; the next delivery asks again.
+                tracing::error!(queue = %self.name, %error, "cannot read messages back");
+                self.state.load_failed();
+            }
+        }
+        self.answer_gets();
+    }
+
+    fn deliver(&mut self) {
+        let committed = self.storage.committer.committed();
+        self.state
+            .dispatch(self.storage.memory_limit(self.counted_memory), committed);
+        self.state.flush(send_deliveries);
+        self.carry_out();
+        let memory = self.state.memory();
+        self.storage.memory_changed(self.counted_memory, memory);
+        self.counted_memory = memory;
+    }
+
+    fn carry_out(&mut self) {
+        let effects = std::mem::take(&mut self.state.effects);
+        let mut ids = ranges(effects.settled);
+        ids.extend(effects.settled_set.iter().fold(Vec::new(), extend_ranges));
+        let changes = if ids.is_empty() {
+            Vec::new()
+        } else {
+            vec![Change::Settle {
+                queue: self.id,
+                ids,
+            }]
+        };
+        let paged: Vec<MessageId> = effects.page_out.iter().map(|(id, _)| *id).collect();
+        let publishes: Vec<Publish> = effects
+            .page_out
+            .into_iter()
+            .map(|(id, message)| Publish {
+                id,
+                message,
+                queues: Queues::One(self.id),
+                durable: false,
+            })
+            .collect();
+        if !changes.is_empty() || !publishes.is_empty() {
+            let ticket = self.storage.committer.submit(Batch {
+                publishes,
+                changes,
+                ..Batch::default()
+            });
+            self.state.page_out_submitted(&paged, ticket);
+        }
+        if !effects.load.is_empty() {
+            let (done, answer) = oneshot::channel();
+            let ids = effects.load.clone();
+            self.storage
+                .reader
+                .read(ids, Box::new(move |loaded| drop(done.send(loaded))));
+            self.load = Some((effects.load, answer));
+        }
+        for spec in effects.cancelled {
+            let cancelled = Event::ConsumerCancelled {
+                channel: spec.channel,
+                consumer: spec.id,
+            };
+            spec.outbox.send(cancelled);
+        }
+    }
+
+    fn delete(&mut self) -> usize {
+        self.end = Some(End::Deleted);
+        self.commands.close();
+        self.state.delete()
+    }
+
+    fn stop(&mut self) {
+        self.end = Some(End::Stopped);
+        self.commands.close();
+        if self.stored && self.state.delivered_to() > 0 {
+            let id = self.state.delivered_to();
+            let delivered_to = Change::DeliveredTo { queue: self.id, id };
+            self.storage.committer.submit(Batch::change(delivered_to));
+        }
+    }
+
+    /// Empties the inbox of a queue that ends, so that the store forgets what was in it.
+    async fn drain(&mut self) {
+        while let Some(command) = self.commands.recv().await {
+            self.refuse(command);
+        }
+        self.carry_out();
+        self.storage.memory_changed(self.counted_memory, 0);
+    }
+}
+
+fn send_deliveries(spec: &Arc<ConsumerSpec>, messages: Vec<super::consumers::Delivery>) {
+    spec.outbox.send(Event::Deliver {
+        consumer: Arc::clone(spec),
+        messages,
+    });
+}
+
+/// Waits for the read under way; for ever if there is none. A reader that has stopped answers nothing more.
+async fn read_back(
+    load: &mut Option<(Vec<MessageId>, oneshot::Receiver<Loaded>)>,
+) -> (Vec<MessageId>, Loaded) {
+    match load {
+        Some((asked, answer)) => match answer.await {
+            Ok(loaded) => (std::mem::take(asked), loaded),
+            Err(_) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// Joins ids into runs; they come mostly in order.
+fn ranges(ids: Vec<MessageId>) -> Vec<RangeInclusive<MessageId>> {
+    ids.into_iter().fold(Vec::new(), extend_ranges)
+}
+
+fn extend_ranges(
+    mut ranges: Vec<RangeInclusive<MessageId>>,
+    id: MessageId,
+) -> Vec<RangeInclusive<MessageId>> {
+    match ranges.last_mut() {
+        Some(last) if last.end().checked_add(1) == Some(id) => *last = *last.start()..=id,
+        _ => ranges.push(id..=id),
+    }
+    ranges
+}

@@ -1,0 +1,171 @@
+//! What a queue has delivered to one channel and not yet heard of.
+//!
+//! Deliveries of a queue to a channel are numbered from 0; the channel settles them by number, in ranges, so that
+//! finding a message costs no search and a run of acknowledgements is one item.
+
+use std::collections::VecDeque;
+
+use leveret_persistence::{Message, MessageId, Ticket};
+
+use super::consumers::ConsumerId;
+use super::ready::{Entry, PagedMark};
+
+/// A run of delivery numbers, both ends included.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct DeliveryRange {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+/// One delivered, unsettled message.
+#[derive(Debug)]
+pub(crate) struct Unacked {
+    pub(crate) id: MessageId,
+    /// None when memory is short and the store has it.
+    pub(crate) message: Option<Message>,
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) durable: bool,
+    /// Whose prefetch it counts against; none for `basic.get`.
+    pub(crate) consumer: Option<ConsumerId>,
+}
+
+impl Unacked {
+    /// The message as it goes back to the queue, marked as redelivered.
+    pub(crate) fn into_returned(self) -> Returned {
+        let Unacked {
+            id,
+            message,
+            ticket,
+            durable,
+            ..
+        } = self;
+        match message {
+            Some(message) => Returned::InMemory(Entry {
+                id,
+                message,
+                ticket,
+                durable,
+                redelivered: true,
+            }),
+            None => Returned::InStore(
+                id,
+                PagedMark {
+                    durable,
+                    redelivered: true,
+                },
+            ),
+        }
+    }
+}
+
+/// A message on its way back to its queue.
+#[derive(Debug)]
+pub(crate) enum Returned {
+    InMemory(Entry),
+    InStore(MessageId, PagedMark),
+}
+
+/// The deliveries of one queue to one channel.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    /// The number of `slots[0]`.
+    base: u64,
+    /// By delivery number; settled ones are empty until all before them are settled too.
+    slots: VecDeque<Option<Unacked>>,
+    live: usize,
+}
+
+impl Session {
+    /// The number that the next delivery gets.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.base + self.slots.len() as u64
+    }
+
+    /// Remembers the delivery with [`Session::next_number`].
+    pub(crate) fn push(&mut self, unacked: Unacked) {
+        self.slots.push_back(Some(unacked));
+        self.live += 1;
+    }
+
+    /// The number of unsettled deliveries.
+    pub(crate) fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Takes out the deliveries of `range` that are not settled yet.
+    pub(crate) fn take(&mut self, range: DeliveryRange, mut each: impl FnMut(Unacked)) {
+        let end = range.last.saturating_add(1).min(self.next_number());
+        let mut number = range.first.max(self.base);
+        // The common case, oldest first, leaves no holes.
+        while number == self.base && number < end {
+            let Some(slot) = self.slots.pop_front() else {
+                break;
+            };
+            self.base += 1;
+            number += 1;
+            if let Some(unacked) = slot {
+                self.live -= 1;
+                each(unacked);
+            }
+        }
+        for number in number..end {
+            let index = usize::try_from(number - self.base).unwrap_or(usize::MAX);
+            if let Some(unacked) = self.slots.get_mut(index).and_then(Option::take) {
+                self.live -= 1;
+                each(unacked);
+            }
+        }
+        while let Some(None) = self.slots.front() {
+            self.slots.pop_front();
+            self.base += 1;
+        }
+    }
+
+    /// Takes out everything, oldest first.
+    pub(crate) fn take_all(&mut self, each: impl FnMut(Unacked)) {
+        let (first, last) = (self.base, self.next_number());
+        self.take(DeliveryRange { first, last }, each);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(count: u64) -> Session {
+        let mut session = Session::default();
+        for id in 0..count {
+            let message = Some(Message::new(b"", b"q", b"", b""));
+            session.push(Unacked {
+                id,
+                message,
+                ticket: None,
+                durable: false,
+                consumer: None,
+            });
+        }
+        session
+    }
+
+    fn taken(session: &mut Session, first: u64, last: u64) -> Vec<MessageId> {
+        let mut ids = Vec::new();
+        session.take(DeliveryRange { first, last }, |unacked| {
+            ids.push(unacked.id)
+        });
+        ids
+    }
+
+    #[test]
+    fn settling_in_order_out_of_order_and_twice_takes_each_delivery_once() {
+        let mut session = session(10);
+        assert_eq!(taken(&mut session, 0, 2), [0, 1, 2]);
+        assert_eq!(taken(&mut session, 5, 6), [5, 6]);
+        assert_eq!(taken(&mut session, 3, 7), [3, 4, 7]);
+        assert_eq!(taken(&mut session, 3, 7), [] as [u64; 0]);
+        assert_eq!(session.len(), 2);
+        assert_eq!(session.next_number(), 10);
+        assert_eq!(taken(&mut session, 8, u64::MAX), [8, 9]);
+        assert_eq!(session.len(), 0);
+        assert_eq!(session.next_number(), 10);
+    }
+}

@@ -1,0 +1,255 @@
+//! From a configuration to a running broker and back: open the store, recover, listen; on a signal the reverse.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use leveret_persistence::{
+    Batch, Change, CommitError, Committer, CommitterThread, Limits, MessageReader, OpenError,
+    PermissionRecord, Recovered, UserRecord, VhostRecord, sqlite,
+};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tokio::time;
+
+use crate::access::{Access, DEFAULT_USER, password};
+use crate::alarms::{self, Alarms, Thresholds};
+use crate::config::Config;
+use crate::connection::listener;
+use crate::limits::SHUTDOWN_TIMEOUT;
+use crate::node::Node;
+use crate::protocol::{Fault, ReplyCode};
+use crate::queue::Command;
+use crate::storage::Storage;
+use crate::vhost::{DEFAULT_VHOST, recovery};
+
+/// Threads that read messages back from the store.
+const READER_THREADS: usize = 1;
+
+/// Why the broker did not start, or did not stop cleanly. Each says what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory {directory}: {error}\n{hint}")]
+    Store {
+        /// The directory.
+        directory: String,
+        /// Why.
+        error: OpenError,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A definition in the store cannot be read.
+    #[error(
+        "{0}\nThis version cannot read what another has written: start the version that wrote it."
+    )]
+    Definitions(String),
+    /// The store failed while the broker ran or stopped.
+    #[error(
+        "the store failed: {0}\nWhat was confirmed is safe. Free or repair the disk and start again."
+    )]
+    Failed(#[from] CommitError),
+    /// An address cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {error}\nIs another broker running? Choose another address with --listen ADDR:PORT."
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The operating system refused something else.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Runs the broker until SIGTERM or SIGINT.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    // First, so that a signal during a long recovery is not the default action.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    // Before the store: a taken port must not cost a recovery.
+    let listeners = bind_all(&config.listen)?;
+    let (store, recovered) = open(&config)?;
+    let reader = MessageReader::start(&store, READER_THREADS)
+        .map_err(|error| store_error(&config, error))?;
+    let (committer, thread) = Committer::start(Box::new(store), recovered.next, Limits::default());
+    let storage = Storage::new(committer, reader);
+    let node = Arc::new(recover(config, storage, recovered).await?);
+    announce(&node.config, &listeners)?;
+    for listener in listeners {
+        tokio::spawn(listener::accept(listener, Arc::clone(&node)));
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    stop(&node, thread).await
+}
+
+fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    addresses
+        .iter()
+        .map(|&address| {
+            listener::bind(address).map_err(|error| StartError::Listen { address, error })
+        })
+        .collect()
+}
+
+fn open(config: &Config) -> Result<(sqlite::SqliteStore, Recovered), StartError> {
+    std::fs::create_dir_all(&config.data)
+        .map_err(|error| store_error(config, OpenError::Io(error.to_string())))?;
+    sqlite::open(&config.data).map_err(|error| store_error(config, error))
+}
+
+fn store_error(config: &Config, error: OpenError) -> StartError {
+    let hint = match &error {
+        OpenError::InUse(_) => {
+            "Stop the other broker, or give this one a directory of its own with --data DIR."
+        }
+        OpenError::Newer { .. } => "Start the version that wrote it, or a newer one.",
+        OpenError::NotAStore(_) => "Give another directory with --data DIR.",
+        OpenError::Damaged(_) => "Restore the directory from a backup.",
+        OpenError::ReadOnly(_) => "Make the directory writable for this user.",
+        OpenError::DiskFull(_) => "Free some space on the disk.",
+        OpenError::Io(_) => "Check that the directory exists and that this user may use it.",
+    };
+    StartError::Store {
+        directory: config.data.display().to_string(),
+        error,
+        hint,
+    }
+}
+
+/// Brings users, vhosts and queues back; on a new store makes the default ones.
+async fn recover(
+    config: Config,
+    storage: Storage,
+    mut recovered: Recovered,
+) -> Result<Node, StartError> {
+    if recovered.definitions.vhosts.is_empty() {
+        make_defaults(&storage.committer, &mut recovered).await?;
+    }
+    let Recovered {
+        definitions,
+        backlog,
+        clean,
+        ..
+    } = recovered;
+    let messages: u64 = backlog.values().map(|ids| ids.len()).sum();
+    tracing::info!(
+        queues = definitions.queues.len(),
+        messages,
+        clean,
+        "recovered"
+    );
+    let vhosts = recovery::recover(&definitions, backlog, clean, &storage)
+        .map_err(|error| StartError::Definitions(error.to_string()))?;
+    let access = Access::from_records(&definitions.users, &definitions.permissions);
+    let (sender, alarms) = watch::channel(Alarms::default());
+    tokio::spawn(alarms::watch(thresholds(&config), sender));
+    Ok(Node::new(config, storage, access, vhosts, alarms))
+}
+
+fn thresholds(config: &Config) -> Thresholds {
+    let available = alarms::available_memory_bytes().unwrap_or(u64::MAX);
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a memory size, from 0 to the size, needs no exact byte"
+    )]
+    let memory_bytes = (available as f64 * config.memory_high_watermark) as u64;
+    Thresholds {
+        data: config.data.clone(),
+        disk_free_bytes: config.disk_free_limit,
+        memory_bytes,
+    }
+}
+
+/// RabbitMQ's first start: vhost `/`, and user guest with password guest, who may do everything in it from this machine.
+async fn make_defaults(committer: &Committer, recovered: &mut Recovered) -> Result<(), StartError> {
+    let vhost = VhostRecord {
+        name: DEFAULT_VHOST.to_owned(),
+    };
+    let user = UserRecord {
+        name: DEFAULT_USER.to_owned(),
+        password_hash: password::Hash::new(DEFAULT_USER.as_bytes()).to_base64(),
+        hashing_algorithm: password::SHA256.to_owned(),
+        tags: "administrator".to_owned(),
+    };
+    let everything = || ".*".to_owned();
+    let permission = PermissionRecord {
+        user: user.name.clone(),
+        vhost: vhost.name.clone(),
+        configure: everything(),
+        write: everything(),
+        read: everything(),
+    };
+    let (done, written) = oneshot::channel();
+    let batch = Batch {
+        changes: vec![
+            Change::PutVhost(vhost.clone()),
+            Change::PutUser(user.clone()),
+            Change::PutPermission(permission.clone()),
+        ],
+        ..Batch::default()
+    };
+    committer.submit(batch.on_done(Box::new(move |result| drop(done.send(result)))));
+    written.await.unwrap_or(Err(CommitError::Closed))?;
+    recovered.definitions.vhosts.push(vhost);
+    recovered.definitions.users.push(user);
+    recovered.definitions.permissions.push(permission);
+    Ok(())
+}
+
+/// The one line that a person who has just started the broker needs.
+#[expect(
+    clippy::print_stdout,
+    reason = "the line that scripts and people wait for"
+)]
+fn announce(config: &Config, listeners: &[TcpListener]) -> Result<(), StartError> {
+    let addresses = listeners.iter().map(TcpListener::local_addr);
+    let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
+    let urls: Vec<_> = addresses
+        .iter()
+        .map(|address| format!("amqp://{address}"))
+        .collect();
+    let port = addresses.first().map_or(5672, SocketAddr::port);
+    println!(
+        "Leveret {} listens on {}; data in {}; publish a first message: leveret perf --uri \
+         amqp://guest:guest@127.0.0.1:{port} --messages 1",
+        env!("CARGO_PKG_VERSION"),
+        urls.join(", "),
+        config.data.display(),
+    );
+    Ok(())
+}
+
+/// Closes every connection with 320, lets every queue note what it has delivered, and closes the store.
+async fn stop(node: &Arc<Node>, thread: CommitterThread) -> Result<(), StartError> {
+    let text = "broker forced connection closure with reason 'shutdown'";
+    node.connections
+        .close_all(&Fault::new(ReplyCode::ConnectionForced, text));
+    if time::timeout(SHUTDOWN_TIMEOUT, node.connections.all_closed())
+        .await
+        .is_err()
+    {
+        tracing::warn!("some connections did not close in time");
+    }
+    for vhost in node.vhosts.values() {
+        let queues: Vec<_> = vhost.topology().queues.values().cloned().collect();
+        for queue in queues {
+            // Its task ends when it has handled what came before.
+            queue.send(Command::Stop).await.ok();
+            queue.ended().await;
+        }
+    }
+    let stopped = tokio::task::spawn_blocking(move || thread.stop()).await;
+    stopped.map_err(io::Error::other)??;
+    tracing::info!("stopped");
+    Ok(())
+}

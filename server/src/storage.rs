@@ -1,0 +1,42 @@
+//! The node's store, as vhosts, queues and connections share it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use leveret_persistence::{Committer, MessageReader};
+
+use crate::limits::{NODE_MESSAGE_BYTES, QUEUE_MESSAGE_BYTES_MIN};
+
+/// Handles to the store's writer and readers, and the count of what is kept in memory instead. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Storage {
+    pub(crate) committer: Committer,
+    pub(crate) reader: MessageReader,
+    memory: Arc<AtomicUsize>,
+}
+
+impl Storage {
+    pub(crate) fn new(committer: Committer, reader: MessageReader) -> Storage {
+        Storage {
+            committer,
+            reader,
+            memory: Arc::default(),
+        }
+    }
+
+    /// Bytes of message that a queue which keeps `own` bytes may keep: half of what the others leave, so
+    /// that no queue can take all and one that is alone gets much.
+    pub(crate) fn memory_limit(&self, own: usize) -> usize {
+        let others = self.memory.load(Ordering::Relaxed).saturating_sub(own);
+        (NODE_MESSAGE_BYTES.saturating_sub(others) / 2).max(QUEUE_MESSAGE_BYTES_MIN)
+    }
+
+    /// Notes that a queue which kept `before` bytes keeps `after` now.
+    pub(crate) fn memory_changed(&self, before: usize, after: usize) {
+        if after > before {
+            self.memory.fetch_add(after - before, Ordering::Relaxed);
+        } else if before > after {
+            self.memory.fetch_sub(before - after, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A vhost: its exchanges, bindings and queues. Readers see an immutable snapshot, writers replace it one at a time.
+
+pub(crate) mod bindings;
+pub(crate) mod exchanges;
+pub(crate) mod publish;
+pub(crate) mod queues;
+pub(crate) mod recovery;
+pub(crate) mod refusals;
+pub(crate) mod reply_to;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use amq_protocol::types::FieldTable;
+use arc_swap::ArcSwap;
+use leveret_persistence::{Batch, Change, Ticket};
+use leveret_routing::{Graph, Name};
+use tokio::sync::oneshot;
+
+use crate::protocol::Fault;
+use crate::queue::Queue;
+use crate::storage::Storage;
+use reply_to::ReplyTo;
+
+/// The name of a vhost.
+pub(crate) type VhostName = Arc<str>;
+
+/// The vhost that exists on a new data directory.
+pub(crate) const DEFAULT_VHOST: &str = "/";
+
+/// What routing needs, as of one moment. Cloning shares everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Topology {
+    /// Counts changes: what was derived from an older topology is void.
+    pub(crate) version: u64,
+    pub(crate) graph: Graph,
+    pub(crate) queues: imbl::HashMap<Name, Arc<Queue>>,
+}
+
+/// One vhost.
+pub(crate) struct Vhost {
+    pub(crate) name: VhostName,
+    topology: ArcSwap<Topology>,
+    /// Held while a change is decided, applied and submitted, so that the store sees changes in the order in which they took effect.
+    changing: Mutex<()>,
+    pub(crate) storage: Storage,
+    /// Who waits for direct replies.
+    pub(crate) reply_to: ReplyTo,
+}
+
+impl Vhost {
+    /// A vhost with the predeclared exchanges and nothing else.
+    pub(crate) fn new(name: VhostName, storage: Storage) -> Arc<Vhost> {
+        let topology = Topology {
+            version: 0,
+            graph: Graph::new(),
+            queues: imbl::HashMap::default(),
+        };
+        Arc::new(Vhost {
+            name,
+            topology: ArcSwap::from_pointee(topology),
+            changing: Mutex::new(()),
+            storage,
+            reply_to: ReplyTo::default(),
+        })
+    }
+
+    /// The topology of this moment.
+    pub(crate) fn topology(&self) -> arc_swap::Guard<Arc<Topology>> {
+        self.topology.load()
+    }
+
+    /// Waits until the store has written everything up to `ticket`.
+    pub(crate) async fn written(&self, ticket: Option<Ticket>) -> Result<(), Fault> {
+        match ticket {
+            Some(ticket) if ticket > self.storage.committer.committed() => {
+                // Tickets are committed in order: an empty batch behind it tells.
+                let (done, written) = oneshot::channel();
+                self.storage.committer.submit(
+                    Batch::default().on_done(Box::new(move |result| drop(done.send(result)))),
+                );
+                match written.await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err(_)) | Err(_) => Err(refusals::store_failed()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts a change; the next one waits for it.
+    fn change(&self) -> TopologyChange<'_> {
+        // A panic while holding it leaves the topology as it was before: it is only ever replaced whole.
+        let guard = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let topology = Topology::clone(&self.topology.load());
+        TopologyChange {
+            vhost: self,
+            topology,
+            rows: Vec::new(),
+            _guard: guard,
+        }
+    }
+}
+
+/// A change of the topology being made. Dropped without [`TopologyChange::apply`], nothing happens.
+struct TopologyChange<'a> {
+    vhost: &'a Vhost,
+    /// The topology as it will be.
+    topology: Topology,
+    /// What the store has to write.
+    rows: Vec<Change>,
+    _guard: MutexGuard<'a, ()>,
+}
+
+impl TopologyChange<'_> {
+    /// Makes the change: readers see it from now on. Returns the ticket to wait for, if the store has to write something.
+    fn apply(mut self) -> Option<Ticket> {
+        self.topology.version += 1;
+        self.vhost.topology.store(Arc::new(self.topology));
+        (!self.rows.is_empty()).then(|| {
+            let batch = Batch {
+                changes: self.rows,
+                ..Batch::default()
+            };
+            self.vhost.storage.committer.submit(batch)
+        })
+    }
+}
+
+/// Arguments as the store keeps them: JSON with each value's AMQP type.
+fn arguments_text(arguments: &FieldTable) -> String {
+    serde_json::to_string(arguments).expect("a field table has text keys and no failing values")
+}
