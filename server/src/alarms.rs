@@ -86,9 +86,7 @@ pub(crate) fn available_memory_bytes() -> Option<u64> {
     let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let limit = limit.and_then(|text| text.trim().parse::<u64>().ok());
     let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let total = info
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let total: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
     let total = total.saturating_mul(1024);
     Some(limit.map_or(total, |limit| limit.min(total)))

@@ -12,12 +12,7 @@ use crate::limits::{HANDSHAKE_TIMEOUT, MESSAGE_SIZE_CEILING};
 #[derive(Args, Clone, Debug)]
 pub struct Config {
     /// Directory of the broker's data; made if it is not there
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "leveret-data",
-        env = "LEVERET_DATA"
-    )]
+    #[arg(long, value_name = "DIR", default_value = "leveret-data", env = "LEVERET_DATA")]
     pub data: PathBuf,
 
     /// Address to listen on for AMQP 0-9-1; may be given more than once. Port 0 takes a free one
@@ -31,12 +26,7 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
 
     /// What to log to standard error: error, warn, info, debug or trace
-    #[arg(
-        long,
-        value_name = "LEVEL",
-        default_value = "info",
-        env = "LEVERET_LOG"
-    )]
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "LEVERET_LOG")]
     pub log: tracing::Level,
 
     /// Largest body of a message in bytes, 536870912 at most; larger ones are refused with 406

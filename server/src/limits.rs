@@ -28,7 +28,14 @@ pub(crate) const CONSUMER_UNACKED_MAX: u32 = 1 << 20;
 pub(crate) const QUEUE_INBOX_BATCHES: usize = 128;
 
 /// Commands that a queue takes from its inbox before it delivers.
-pub(crate) const QUEUE_BATCH_COMMANDS: usize = 32;
+pub(crate) const QUEUE_BATCH_COMMANDS: usize = 8;
+
+/// Ready messages from which on a queue takes no more publishes while a consumer is short of nothing but time on the
+/// processor: publishers and consumers then run at one pace, and the backlog does not go through the disk.
+pub(crate) const QUEUE_FLOW_MESSAGES: usize = 16 * 1024;
+
+/// How long [`QUEUE_FLOW_MESSAGES`] holds publishers up for a consumer that takes nothing at all.
+pub(crate) const QUEUE_FLOW_PATIENCE: Duration = Duration::from_millis(10);
 
 /// Messages that a queue asks of the store in one read.
 pub(crate) const QUEUE_LOAD_MESSAGES: usize = 1024;

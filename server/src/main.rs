@@ -46,14 +46,8 @@ fn main() -> ExitCode {
     reason = "the reason of a failed start is for the person who started it"
 )]
 fn run(config: Config) -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_max_level(config.log)
-        .with_writer(std::io::stderr)
-        .init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    tracing_subscriber::fmt().with_max_level(config.log).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("leveret: cannot start: {error}");

@@ -36,10 +36,7 @@ impl Node {
         vhosts: HashMap<VhostName, Arc<Vhost>>,
         alarms: watch::Receiver<Alarms>,
     ) -> Node {
-        let host = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         Node {
             config,
             cluster_name: format!("leveret@{host}"),
@@ -91,10 +88,7 @@ impl Connections {
             return None;
         }
         open.outboxes.insert(id, outbox);
-        Some(Registered {
-            connections: self,
-            id,
-        })
+        Some(Registered { connections: self, id })
     }
 
     /// Closes every connection with this fault and lets no more in.

@@ -117,11 +117,7 @@ fn store_error(config: &Config, error: OpenError) -> StartError {
         OpenError::DiskFull(_) => "Free some space on the disk.",
         OpenError::Io(_) => "Check that the directory exists and that this user may use it.",
     };
-    StartError::Store {
-        directory: config.data.display().to_string(),
-        error,
-        hint,
-    }
+    StartError::Store { directory: config.data.display().to_string(), error, hint }
 }
 
 /// Brings users, vhosts and queues back; on a new store makes the default ones.
@@ -133,19 +129,9 @@ async fn recover(
     if recovered.definitions.vhosts.is_empty() {
         make_defaults(&storage.committer, &mut recovered).await?;
     }
-    let Recovered {
-        definitions,
-        backlog,
-        clean,
-        ..
-    } = recovered;
+    let Recovered { definitions, backlog, clean, .. } = recovered;
     let messages: u64 = backlog.values().map(|ids| ids.len()).sum();
-    tracing::info!(
-        queues = definitions.queues.len(),
-        messages,
-        clean,
-        "recovered"
-    );
+    tracing::info!(queues = definitions.queues.len(), messages, clean, "recovered");
     let vhosts = recovery::recover(&definitions, backlog, clean, &storage)
         .map_err(|error| StartError::Definitions(error.to_string()))?;
     let access = Access::from_records(&definitions.users, &definitions.permissions);
@@ -163,18 +149,12 @@ fn thresholds(config: &Config) -> Thresholds {
         reason = "a share of a memory size, from 0 to the size, needs no exact byte"
     )]
     let memory_bytes = (available as f64 * config.memory_high_watermark) as u64;
-    Thresholds {
-        data: config.data.clone(),
-        disk_free_bytes: config.disk_free_limit,
-        memory_bytes,
-    }
+    Thresholds { data: config.data.clone(), disk_free_bytes: config.disk_free_limit, memory_bytes }
 }
 
 /// RabbitMQ's first start: vhost `/`, and user guest with password guest, who may do everything in it from this machine.
 async fn make_defaults(committer: &Committer, recovered: &mut Recovered) -> Result<(), StartError> {
-    let vhost = VhostRecord {
-        name: DEFAULT_VHOST.to_owned(),
-    };
+    let vhost = VhostRecord { name: DEFAULT_VHOST.to_owned() };
     let user = UserRecord {
         name: DEFAULT_USER.to_owned(),
         password_hash: password::Hash::new(DEFAULT_USER.as_bytes()).to_base64(),
@@ -207,17 +187,11 @@ async fn make_defaults(committer: &Committer, recovered: &mut Recovered) -> Resu
 }
 
 /// The one line that a person who has just started the broker needs.
-#[expect(
-    clippy::print_stdout,
-    reason = "the line that scripts and people wait for"
-)]
+#[expect(clippy::print_stdout, reason = "the line that scripts and people wait for")]
 fn announce(config: &Config, listeners: &[TcpListener]) -> Result<(), StartError> {
     let addresses = listeners.iter().map(TcpListener::local_addr);
     let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
-    let urls: Vec<_> = addresses
-        .iter()
-        .map(|address| format!("amqp://{address}"))
-        .collect();
+    let urls: Vec<_> = addresses.iter().map(|address| format!("amqp://{address}")).collect();
     let port = addresses.first().map_or(5672, SocketAddr::port);
     println!(
         "Leveret {} listens on {}; data in {}; publish a first message: leveret perf --uri \
@@ -232,12 +206,8 @@ fn announce(config: &Config, listeners: &[TcpListener]) -> Result<(), StartError
 /// Closes every connection with 320, lets every queue note what it has delivered, and closes the store.
 async fn stop(node: &Arc<Node>, thread: CommitterThread) -> Result<(), StartError> {
     let text = "broker forced connection closure with reason 'shutdown'";
-    node.connections
-        .close_all(&Fault::new(ReplyCode::ConnectionForced, text));
-    if time::timeout(SHUTDOWN_TIMEOUT, node.connections.all_closed())
-        .await
-        .is_err()
-    {
+    node.connections.close_all(&Fault::new(ReplyCode::ConnectionForced, text));
+    if time::timeout(SHUTDOWN_TIMEOUT, node.connections.all_closed()).await.is_err() {
         tracing::warn!("some connections did not close in time");
     }
     for vhost in node.vhosts.values() {

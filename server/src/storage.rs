@@ -17,11 +17,7 @@ pub(crate) struct Storage {
 
 impl Storage {
     pub(crate) fn new(committer: Committer, reader: MessageReader) -> Storage {
-        Storage {
-            committer,
-            reader,
-            memory: Arc::default(),
-        }
+        Storage { committer, reader, memory: Arc::default() }
     }
 
     /// Bytes of message that a queue which keeps `own` bytes may keep: half of what the others leave, so

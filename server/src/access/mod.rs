@@ -75,10 +75,7 @@ impl Access {
         password: &[u8],
         peer: IpAddr,
     ) -> Result<Arc<User>, LoginRefused> {
-        let user = self
-            .users
-            .get(name)
-            .ok_or(LoginRefused::InvalidCredentials)?;
+        let user = self.users.get(name).ok_or(LoginRefused::InvalidCredentials)?;
         if password.is_empty() || !user.password.accepts(password) {
             return Err(LoginRefused::InvalidCredentials);
         }
@@ -92,20 +89,13 @@ impl Access {
 fn user(record: &UserRecord, permissions: &[PermissionRecord]) -> Result<User, BadRecord> {
     let password = password::Hash::parse(&record.hashing_algorithm, &record.password_hash)?;
     let mut by_vhost = HashMap::new();
-    for permission in permissions
-        .iter()
-        .filter(|permission| permission.user == record.name)
-    {
+    for permission in permissions.iter().filter(|permission| permission.user == record.name) {
         let parsed = Permissions::parse(permission)?;
         by_vhost.insert(VhostName::from(permission.vhost.as_str()), Arc::new(parsed));
     }
     Ok(User {
         name: record.name.as_str().into(),
-        tags: record
-            .tags
-            .split(',')
-            .map(|tag| tag.trim().to_owned())
-            .collect(),
+        tags: record.tags.split(',').map(|tag| tag.trim().to_owned()).collect(),
         permissions: by_vhost,
         password,
     })
@@ -151,19 +141,9 @@ mod tests {
             ("guest", "secret", local, None),
             ("guest", "secret", mapped, None),
             ("guest", "secret", remote, Some(LoginRefused::LoopbackOnly)),
-            (
-                "guest",
-                "wrong",
-                remote,
-                Some(LoginRefused::InvalidCredentials),
-            ),
+            ("guest", "wrong", remote, Some(LoginRefused::InvalidCredentials)),
             ("guest", "", local, Some(LoginRefused::InvalidCredentials)),
-            (
-                "nobody",
-                "secret",
-                local,
-                Some(LoginRefused::InvalidCredentials),
-            ),
+            ("nobody", "secret", local, Some(LoginRefused::InvalidCredentials)),
             ("other", "secret", remote, None),
         ];
         for (name, password, peer, refused) in table {
@@ -175,9 +155,7 @@ mod tests {
     #[test]
     fn permissions_and_tags_come_from_the_records() {
         let access = access();
-        let guest = access
-            .login("guest", b"secret", "127.0.0.1".parse().unwrap())
-            .unwrap();
+        let guest = access.login("guest", b"secret", "127.0.0.1".parse().unwrap()).unwrap();
         assert!(guest.is_impersonator());
         assert!(guest.permissions("/").is_some());
         assert!(guest.permissions("elsewhere").is_none());

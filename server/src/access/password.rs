@@ -21,9 +21,7 @@ pub(crate) struct Hash {
 impl std::fmt::Debug for Hash {
     /// Says nothing of the digest: logs are read by many.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hash")
-            .field("algorithm", &self.algorithm)
-            .finish_non_exhaustive()
+        f.debug_struct("Hash").field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
 }
 
@@ -45,18 +43,12 @@ impl Hash {
     pub(crate) fn new(password: &[u8]) -> Hash {
         let salt = rand::random();
         let digest = Algorithm::Sha256.digest(salt, password);
-        Hash {
-            algorithm: Algorithm::Sha256,
-            salt,
-            digest,
-        }
+        Hash { algorithm: Algorithm::Sha256, salt, digest }
     }
 
     /// Reads a hash as RabbitMQ's definitions have it.
     pub(crate) fn parse(algorithm: &str, base64: &str) -> Result<Hash, UnknownHash> {
-        let unknown = || UnknownHash {
-            algorithm: algorithm.to_owned(),
-        };
+        let unknown = || UnknownHash { algorithm: algorithm.to_owned() };
         let known = match algorithm {
             SHA256 => Algorithm::Sha256,
             SHA512 => Algorithm::Sha512,
@@ -67,11 +59,7 @@ impl Hash {
         if digest.len() != known.digest_bytes() {
             return Err(unknown());
         }
-        Ok(Hash {
-            algorithm: known,
-            salt: *salt,
-            digest: digest.to_vec(),
-        })
+        Ok(Hash { algorithm: known, salt: *salt, digest: digest.to_vec() })
     }
 
     /// The hash as RabbitMQ's definitions have it.
@@ -82,10 +70,7 @@ impl Hash {
     /// Whether this is the password. Takes the same time however much of it is right.
     pub(crate) fn accepts(&self, password: &[u8]) -> bool {
         let digest = self.algorithm.digest(self.salt, password);
-        let differences = digest
-            .iter()
-            .zip(&self.digest)
-            .fold(0, |all, (a, b)| all | (a ^ b));
+        let differences = digest.iter().zip(&self.digest).fold(0, |all, (a, b)| all | (a ^ b));
         differences == 0
     }
 }
@@ -129,12 +114,9 @@ mod tests {
 
     #[test]
     fn what_is_no_hash_is_refused() {
-        for (algorithm, text) in [
-            ("md5", "kI3GCqW5"),
-            (SHA256, "kI3GCqW5"),
-            (SHA256, "?"),
-            (SHA512, ""),
-        ] {
+        for (algorithm, text) in
+            [("md5", "kI3GCqW5"), (SHA256, "kI3GCqW5"), (SHA256, "?"), (SHA512, "")]
+        {
             assert!(Hash::parse(algorithm, text).is_err(), "{algorithm} {text}");
         }
     }

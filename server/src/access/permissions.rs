@@ -100,12 +100,7 @@ mod tests {
             (Right::Read, "q-1", false),
         ];
         for (right, name, allowed) in table {
-            assert_eq!(
-                permissions.allows(right, name),
-                allowed,
-                "{} {name}",
-                right.name()
-            );
+            assert_eq!(permissions.allows(right, name), allowed, "{} {name}", right.name());
         }
     }
 }

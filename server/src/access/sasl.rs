@@ -67,10 +67,7 @@ fn plain(response: &[u8]) -> Result<Credentials, &'static str> {
     else {
         return Err("expected three parts separated by NUL");
     };
-    Ok(Credentials {
-        name: utf8(name)?,
-        password: password.to_vec(),
-    })
+    Ok(Credentials { name: utf8(name)?, password: password.to_vec() })
 }
 
 fn amqplain(response: &[u8]) -> Result<Credentials, &'static str> {
@@ -78,10 +75,7 @@ fn amqplain(response: &[u8]) -> Result<Credentials, &'static str> {
     let length = u32::try_from(response.len()).map_err(|_| "too long")?;
     let table = [&length.to_be_bytes(), response].concat();
     let (_, table) = parse_field_table(&table[..]).map_err(|_| "not a field table")?;
-    Ok(Credentials {
-        name: utf8(&text(&table, "LOGIN")?)?,
-        password: text(&table, "PASSWORD")?,
-    })
+    Ok(Credentials { name: utf8(&text(&table, "LOGIN")?)?, password: text(&table, "PASSWORD")? })
 }
 
 fn text(table: &FieldTable, name: &str) -> Result<Vec<u8>, &'static str> {
@@ -102,15 +96,11 @@ mod tests {
     #[test]
     fn responses_give_name_and_password() {
         let amqplain = b"\x05LOGINS\x00\x00\x00\x05guest\x08PASSWORDS\x00\x00\x00\x02pw";
-        for (mechanism, response) in [
-            (Mechanism::Plain, &b"\0guest\0pw"[..]),
-            (Mechanism::AmqPlain, amqplain),
-        ] {
+        for (mechanism, response) in
+            [(Mechanism::Plain, &b"\0guest\0pw"[..]), (Mechanism::AmqPlain, amqplain)]
+        {
             let credentials = credentials(mechanism, response).ok().unwrap();
-            assert_eq!(
-                (credentials.name.as_str(), &*credentials.password),
-                ("guest", &b"pw"[..])
-            );
+            assert_eq!((credentials.name.as_str(), &*credentials.password), ("guest", &b"pw"[..]));
         }
     }
 

@@ -38,27 +38,16 @@ impl Connection {
                 self.settle(channel, ack.delivery_tag, ack.multiple, Outcome::Ack)
             }
             AMQPMethod::Nack(nack) => {
-                let outcome = if nack.requeue {
-                    Outcome::Requeue
-                } else {
-                    Outcome::Reject
-                };
+                let outcome = if nack.requeue { Outcome::Requeue } else { Outcome::Reject };
                 self.settle(channel, nack.delivery_tag, nack.multiple, outcome)
             }
             AMQPMethod::Reject(reject) => {
-                let outcome = if reject.requeue {
-                    Outcome::Requeue
-                } else {
-                    Outcome::Reject
-                };
+                let outcome = if reject.requeue { Outcome::Requeue } else { Outcome::Reject };
                 self.settle(channel, reject.delivery_tag, false, outcome)
             }
             AMQPMethod::Recover(recover) => {
                 self.basic_recover(channel, recover.requeue).await?;
-                self.send(
-                    channel,
-                    AMQPClass::Basic(AMQPMethod::RecoverOk(RecoverOk {})),
-                );
+                self.send(channel, AMQPClass::Basic(AMQPMethod::RecoverOk(RecoverOk {})));
                 Ok(())
             }
             AMQPMethod::RecoverAsync(recover) => self.basic_recover(channel, recover.requeue).await,
@@ -75,11 +64,7 @@ impl Connection {
 
     /// A whole message has arrived. Checks in RabbitMQ's order; it goes out with the others of this read.
     pub(crate) fn publish(&mut self, number: u16, published: Published) -> Result<(), Fault> {
-        let Published {
-            message,
-            mandatory,
-            immediate,
-        } = published;
+        let Published { message, mandatory, immediate } = published;
         if immediate {
             return Err(Fault::new(ReplyCode::NotImplemented, "immediate=true"));
         }
@@ -93,9 +78,7 @@ impl Connection {
         let routing_key = str::from_utf8(message.routing_key()).unwrap_or_default();
         let properties = Properties::parse(message.properties())?;
         let vhost = &self.vhost;
-        let route = self
-            .router
-            .route(vhost, &topology, exchange, routing_key, &properties)?;
+        let route = self.router.route(vhost, &topology, exchange, routing_key, &properties)?;
         self.check_user_id(&properties)?;
         check_expiration(&properties)?;
         let persistent = properties.is_persistent();
@@ -116,15 +99,7 @@ impl Connection {
             Mode::Tx(_) | Mode::Plain => None,
         };
         let (id, returned) = (channel.id, mandatory && !routable);
-        let routed = Routed {
-            message,
-            route,
-            persistent,
-            channel: id,
-            confirm,
-            returned,
-            reply,
-        };
+        let routed = Routed { message, route, persistent, channel: id, confirm, returned, reply };
         if let Mode::Tx(tx) = &mut channel.mode {
             return tx.publish(routed);
         }
@@ -230,18 +205,11 @@ impl Connection {
 
     /// Tells the queues of a channel with a limit of its own that there may be room again.
     pub(crate) async fn channel_freed(&mut self, number: u16) {
-        let Some(channel) = self
-            .channel(number)
-            .filter(|channel| channel.limit.is_set())
-        else {
+        let Some(channel) = self.channel(number).filter(|channel| channel.limit.is_set()) else {
             return;
         };
         let id = channel.id;
-        let queues: Vec<_> = channel
-            .consumers
-            .values()
-            .map(|c| c.queue.clone())
-            .collect();
+        let queues: Vec<_> = channel.consumers.values().map(|c| c.queue.clone()).collect();
         for queue in queues {
             queue.send(Command::ChannelFreed { channel: id }).await.ok();
         }
@@ -260,10 +228,7 @@ pub(crate) fn encode_no_route(
         exchange: message.exchange(),
         routing_key: message.routing_key(),
     };
-    let content = Content {
-        properties: message.properties(),
-        body: message.body(),
-    };
+    let content = Content { properties: message.properties(), body: message.body() };
     encode_return(out, channel, &returned, content, frame_max);
 }
 
@@ -273,9 +238,7 @@ fn check_expiration(properties: &Properties<'_>) -> Result<(), Fault> {
         return Ok(());
     };
     let digits = expiration.strip_prefix(['-', '+']).unwrap_or(expiration);
-    let end = digits
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(digits.len());
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     let (number, rest) = digits.split_at(end);
     let reason = if number.is_empty() {
         "no_integer".to_owned()
@@ -283,10 +246,7 @@ fn check_expiration(properties: &Properties<'_>) -> Result<(), Fault> {
         format!("{{leftover_string,\"{rest}\"}}")
     } else if expiration.starts_with('-') && number.bytes().any(|digit| digit != b'0') {
         format!("{{value_negative,-{}}}", number.trim_start_matches('0'))
-    } else if number
-        .parse::<u64>()
-        .is_ok_and(|value| value <= EXPIRATION_MAX_MS)
-    {
+    } else if number.parse::<u64>().is_ok_and(|value| value <= EXPIRATION_MAX_MS) {
         return Ok(());
     } else {
         format!("{{value_too_large,{}}}", number.trim_start_matches('0'))

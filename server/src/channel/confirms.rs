@@ -31,11 +31,7 @@ impl Confirms {
 
     /// The store has finished these: calls `send(number, multiple)` for each `basic.ack` or `basic.nack`.
     pub(crate) fn finished(&mut self, range: PublishRange, send: impl FnMut(u64, bool)) {
-        debug_assert_eq!(
-            self.waiting.front(),
-            Some(&range),
-            "the store finishes in order"
-        );
+        debug_assert_eq!(self.waiting.front(), Some(&range), "the store finishes in order");
         self.waiting.pop_front();
         self.confirm(range, send);
     }
@@ -44,11 +40,7 @@ impl Confirms {
     pub(crate) fn confirm(&self, range: PublishRange, mut send: impl FnMut(u64, bool)) {
         let PublishRange { first, last } = range;
         // "Multiple" speaks for every number below it: there must be none that still waits.
-        if self
-            .waiting
-            .front()
-            .is_none_or(|waiting| waiting.first > last)
-        {
+        if self.waiting.front().is_none_or(|waiting| waiting.first > last) {
             send(last, last > first);
         } else {
             (first..=last).for_each(|number| send(number, false));
@@ -73,27 +65,12 @@ mod tests {
         for expected in 1..=8 {
             assert_eq!(confirms.next(), expected);
         }
-        assert_eq!(
-            sent(|send| confirms.confirm(range(1, 2), send)),
-            [(2, true)]
-        );
+        assert_eq!(sent(|send| confirms.confirm(range(1, 2), send)), [(2, true)]);
         confirms.wait(range(3, 4));
-        assert_eq!(
-            sent(|send| confirms.confirm(range(5, 6), send)),
-            [(5, false), (6, false)]
-        );
+        assert_eq!(sent(|send| confirms.confirm(range(5, 6), send)), [(5, false), (6, false)]);
         confirms.wait(range(7, 7));
-        assert_eq!(
-            sent(|send| confirms.finished(range(3, 4), send)),
-            [(4, true)]
-        );
-        assert_eq!(
-            sent(|send| confirms.confirm(range(8, 8), send)),
-            [(8, false)]
-        );
-        assert_eq!(
-            sent(|send| confirms.finished(range(7, 7), send)),
-            [(7, false)]
-        );
+        assert_eq!(sent(|send| confirms.finished(range(3, 4), send)), [(4, true)]);
+        assert_eq!(sent(|send| confirms.confirm(range(8, 8), send)), [(8, false)]);
+        assert_eq!(sent(|send| confirms.finished(range(7, 7), send)), [(7, false)]);
     }
 }

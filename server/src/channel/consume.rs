@@ -22,6 +22,18 @@ use crate::vhost::refusals::{self, Resource};
 use crate::vhost::reply_to::REPLY_TO;
 
 impl Connection {
+    /// Refuses a limit in bytes, which amq-protocol does not decode: RabbitMQ has none either.
+    pub(crate) fn check_prefetch_size(qos: &[u8]) -> Result<(), Fault> {
+        let size = qos.get(4..8).and_then(|bytes| bytes.try_into().ok());
+        match size.map_or(0, u32::from_be_bytes) {
+            0 => Ok(()),
+            size => {
+                let text = format!("prefetch_size!=0 ({size})");
+                Err(Fault::new(ReplyCode::NotImplemented, text))
+            }
+        }
+    }
+
     pub(super) fn basic_qos(&mut self, number: u16, qos: &Qos) -> Result<(), Fault> {
         if let Some(channel) = self.channel(number) {
             if qos.global {
@@ -68,31 +80,18 @@ impl Connection {
             prefetch: channel.prefetch,
             channel_limit: Arc::clone(&channel.limit),
         };
-        let joined = queue
-            .ask(|reply| Command::Consume {
-                spec: Box::new(spec),
-                reply,
-            })
-            .await;
+        let joined = queue.ask(|reply| Command::Consume { spec: Box::new(spec), reply }).await;
         match joined.unwrap_or(Err(ConsumeError::QueueGone)) {
             Ok(()) => {}
             Err(ConsumeError::InExclusiveUse) => {
                 return Err(refusals::exclusive_use(&name, &self.vhost.name));
             }
             Err(ConsumeError::QueueGone) => {
-                return Err(refusals::not_found(
-                    Resource::Queue(&name),
-                    &self.vhost.name,
-                ));
+                return Err(refusals::not_found(Resource::Queue(&name), &self.vhost.name));
             }
         }
         if let Some(channel) = self.channel(number) {
-            let consumer = Consumer {
-                id,
-                queue,
-                freed_messages: 0,
-                freed_bytes: 0,
-            };
+            let consumer = Consumer { id, queue, freed_messages: 0, freed_bytes: 0 };
             channel.consumers.insert(Arc::clone(&tag), consumer);
         }
         self.consume_ok(number, consume.nowait, &tag);
@@ -119,18 +118,13 @@ impl Connection {
             return refused("reply consumer cannot acknowledge");
         }
         let address = vhost.reply_to.join(channel.id, outbox);
-        channel.reply_consumer = Some(ReplyConsumer {
-            tag: Arc::clone(tag),
-            address,
-        });
+        channel.reply_consumer = Some(ReplyConsumer { tag: Arc::clone(tag), address });
         self.consume_ok(number, consume.nowait, tag);
         Ok(())
     }
 
     fn consume_ok(&mut self, number: u16, nowait: bool, tag: &str) {
-        let ok = ConsumeOk {
-            consumer_tag: tag.into(),
-        };
+        let ok = ConsumeOk { consumer_tag: tag.into() };
         self.reply(number, nowait, AMQPClass::Basic(AMQPMethod::ConsumeOk(ok)));
     }
 
@@ -139,10 +133,7 @@ impl Connection {
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };
-        let replies = channel
-            .reply_consumer
-            .as_ref()
-            .is_some_and(|reply| &*reply.tag == tag);
+        let replies = channel.reply_consumer.as_ref().is_some_and(|reply| &*reply.tag == tag);
         if replies || channel.consumers.contains_key(tag) {
             let text = format!("attempt to reuse consumer tag '{tag}'");
             return Err(Fault::new(ReplyCode::NotAllowed, text));
@@ -168,14 +159,8 @@ impl Connection {
                 }
             }
         }
-        let ok = CancelOk {
-            consumer_tag: cancel.consumer_tag,
-        };
-        self.reply(
-            number,
-            cancel.nowait,
-            AMQPClass::Basic(AMQPMethod::CancelOk(ok)),
-        );
+        let ok = CancelOk { consumer_tag: cancel.consumer_tag };
+        self.reply(number, cancel.nowait, AMQPClass::Basic(AMQPMethod::CancelOk(ok)));
         Ok(())
     }
 
@@ -187,13 +172,7 @@ impl Connection {
         let Some(id) = self.channel(number).map(|channel| channel.id) else {
             return Ok(());
         };
-        let got = queue
-            .ask(|reply| Command::Get {
-                channel: id,
-                no_ack,
-                reply,
-            })
-            .await;
+        let got = queue.ask(|reply| Command::Get { channel: id, no_ack, reply }).await;
         let gone = |QueueGone| refusals::not_found(Resource::Queue(&name), &self.vhost.name);
         let (delivery, left) = match got.map_err(gone)? {
             Got::Message(delivery, left) => (delivery, left),
@@ -207,9 +186,7 @@ impl Connection {
         };
         let delivery_tag = match no_ack {
             true => channel.outstanding.next_settled_tag(),
-            false => channel
-                .outstanding
-                .push(&queue, delivery.number, delivery.id, false),
+            false => channel.outstanding.push(&queue, delivery.number, delivery.id, false),
         };
         let message = &delivery.message;
         let get_ok = GetOk {
@@ -219,10 +196,7 @@ impl Connection {
             routing_key: message.routing_key(),
             message_count: count(left),
         };
-        let content = Content {
-            properties: message.properties(),
-            body: message.body(),
-        };
+        let content = Content { properties: message.properties(), body: message.body() };
         encode_get_ok(&mut self.out, number, &get_ok, content, frame_max);
         Ok(())
     }

@@ -73,17 +73,8 @@ impl Assembly {
         let mut raw = BytesMut::with_capacity(exchange.len() + routing_key.len() + 64);
         raw.extend_from_slice(exchange);
         raw.extend_from_slice(routing_key);
-        let PublishMethod {
-            mandatory,
-            immediate,
-            ..
-        } = *publish;
-        *self = Assembly::Method(Start {
-            raw,
-            exchange_len: exchange.len(),
-            mandatory,
-            immediate,
-        });
+        let PublishMethod { mandatory, immediate, .. } = *publish;
+        *self = Assembly::Method(Start { raw, exchange_len: exchange.len(), mandatory, immediate });
     }
 
     /// Takes in a content header; gives the message if it has no body.
@@ -95,26 +86,15 @@ impl Assembly {
         };
         let header = content::decode_content_header(payload)?;
         let key_end = start.raw.len();
-        start
-            .raw
-            .extend_from_slice(payload.get(header.properties).unwrap_or_default());
+        start.raw.extend_from_slice(payload.get(header.properties).unwrap_or_default());
         let properties_end = start.raw.len();
         let too_large = header.body_size > size_max;
         if !too_large {
             let ahead = header.body_size.min(RESERVE_BYTES);
-            start
-                .raw
-                .reserve(usize::try_from(ahead).unwrap_or_default());
+            start.raw.reserve(usize::try_from(ahead).unwrap_or_default());
         }
         let (remaining, body_size) = (header.body_size, header.body_size);
-        let partial = Partial {
-            start,
-            key_end,
-            properties_end,
-            remaining,
-            body_size,
-            too_large,
-        };
+        let partial = Partial { start, key_end, properties_end, remaining, body_size, too_large };
         Ok(self.advance(partial))
     }
 
@@ -141,18 +121,8 @@ impl Assembly {
         if partial.too_large {
             return Outcome::TooLarge(partial.body_size);
         }
-        let Partial {
-            start,
-            key_end,
-            properties_end,
-            ..
-        } = partial;
-        let Start {
-            raw,
-            exchange_len,
-            mandatory,
-            immediate,
-        } = start;
+        let Partial { start, key_end, properties_end, .. } = partial;
+        let Start { raw, exchange_len, mandatory, immediate } = start;
         let end = raw.len();
         let message = Message::from_slices(
             raw.freeze(),
@@ -162,11 +132,7 @@ impl Assembly {
             properties_end..end,
         );
         let message = message.expect("the ranges were measured on this buffer");
-        Outcome::Complete(Published {
-            message,
-            mandatory,
-            immediate,
-        })
+        Outcome::Complete(Published { message, mandatory, immediate })
     }
 }
 
@@ -185,37 +151,22 @@ mod tests {
 
     fn start(assembly: &mut Assembly) {
         let payload = b"xkey";
-        let publish = PublishMethod {
-            exchange: 0..1,
-            routing_key: 1..4,
-            mandatory: true,
-            immediate: false,
-        };
+        let publish =
+            PublishMethod { exchange: 0..1, routing_key: 1..4, mandatory: true, immediate: false };
         assembly.method(payload, &publish);
     }
 
     fn header(body_size: u64) -> Vec<u8> {
-        [
-            &60_u16.to_be_bytes()[..],
-            &[0, 0],
-            &body_size.to_be_bytes(),
-            &[0, 0],
-        ]
-        .concat()
+        [&60_u16.to_be_bytes()[..], &[0, 0], &body_size.to_be_bytes(), &[0, 0]].concat()
     }
 
     #[test]
     fn a_message_in_pieces_is_put_together() {
         let mut assembly = Assembly::default();
         start(&mut assembly);
-        assert!(matches!(
-            assembly.header(&header(5), 100),
-            Ok(Outcome::Incomplete)
-        ));
+        assert!(matches!(assembly.header(&header(5), 100), Ok(Outcome::Incomplete)));
         assert!(matches!(assembly.body(b"he"), Ok(Outcome::Incomplete)));
-        let Ok(Outcome::Complete(published)) = assembly.body(b"llo") else {
-            panic!("incomplete")
-        };
+        let Ok(Outcome::Complete(published)) = assembly.body(b"llo") else { panic!("incomplete") };
         assert_eq!(published.message.exchange(), b"x");
         assert_eq!(published.message.routing_key(), b"key");
         assert_eq!(published.message.properties(), [0, 0]);
@@ -227,10 +178,7 @@ mod tests {
     fn a_body_over_the_limit_is_dropped_and_its_size_told() {
         let mut assembly = Assembly::default();
         start(&mut assembly);
-        assert!(matches!(
-            assembly.header(&header(5), 4),
-            Ok(Outcome::Incomplete)
-        ));
+        assert!(matches!(assembly.header(&header(5), 4), Ok(Outcome::Incomplete)));
         assert!(matches!(assembly.body(b"hello"), Ok(Outcome::TooLarge(5))));
     }
 
@@ -242,10 +190,7 @@ mod tests {
         start(&mut assembly);
         assert!(assembly.body(b"x").is_err());
         start(&mut assembly);
-        assert!(matches!(
-            assembly.header(&header(1), 10),
-            Ok(Outcome::Incomplete)
-        ));
+        assert!(matches!(assembly.header(&header(1), 10), Ok(Outcome::Incomplete)));
         assert!(assembly.body(b"xy").is_err());
     }
 }

@@ -86,13 +86,7 @@ impl Connection {
     }
 
     async fn exchange_bind(&mut self, bind: Bind) -> Result<(), Fault> {
-        let Bind {
-            destination,
-            source,
-            routing_key,
-            arguments,
-            ..
-        } = bind;
+        let Bind { destination, source, routing_key, arguments, .. } = bind;
         let binding = exchange_binding(destination, source, routing_key, arguments);
         self.check_binding(&binding)?;
         let ticket = self.vhost.bind(binding)?;
@@ -100,13 +94,7 @@ impl Connection {
     }
 
     async fn exchange_unbind(&mut self, unbind: Unbind) -> Result<(), Fault> {
-        let Unbind {
-            destination,
-            source,
-            routing_key,
-            arguments,
-            ..
-        } = unbind;
+        let Unbind { destination, source, routing_key, arguments, .. } = unbind;
         let binding = exchange_binding(destination, source, routing_key, arguments);
         self.check_binding(&binding)?;
         let ticket = self.vhost.unbind(&binding);
@@ -134,11 +122,7 @@ pub(crate) fn unimplemented() -> Fault {
 }
 
 fn check_not_default(exchange: &str) -> Result<(), Fault> {
-    if exchange.is_empty() {
-        Err(refusals::default_exchange())
-    } else {
-        Ok(())
-    }
+    if exchange.is_empty() { Err(refusals::default_exchange()) } else { Ok(()) }
 }
 
 fn exchange_binding(

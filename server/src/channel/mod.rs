@@ -100,23 +100,11 @@ impl Channel {
 
     /// The queues that know this channel: those it consumes from and those it owes an answer.
     pub(crate) fn queues(&mut self) -> Vec<Arc<Queue>> {
-        let consumed = self
-            .consumers
-            .values()
-            .map(|consumer| Arc::clone(&consumer.queue));
+        let consumed = self.consumers.values().map(|consumer| Arc::clone(&consumer.queue));
         let mut queues: Vec<_> = consumed.collect();
-        queues.extend(
-            self.outstanding
-                .take_all()
-                .into_iter()
-                .map(|unsettled| unsettled.queue),
-        );
+        queues.extend(self.outstanding.take_all().into_iter().map(|unsettled| unsettled.queue));
         if let Mode::Tx(tx) = &mut self.mode {
-            queues.extend(
-                tx.take_settled()
-                    .into_iter()
-                    .map(|unsettled| unsettled.queue),
-            );
+            queues.extend(tx.take_settled().into_iter().map(|unsettled| unsettled.queue));
         }
         let mut seen = HashSet::new();
         queues.retain(|queue| seen.insert(queue.id));

@@ -26,10 +26,9 @@ impl Connection {
         method: ChannelMethod,
     ) -> Result<(), Fault> {
         match method {
-            ChannelMethod::Open(_) => Err(Fault::new(
-                ReplyCode::ChannelError,
-                "second 'channel.open' seen",
-            )),
+            ChannelMethod::Open(_) => {
+                Err(Fault::new(ReplyCode::ChannelError, "second 'channel.open' seen"))
+            }
             ChannelMethod::Flow(flow) if flow.active => {
                 let ok = FlowOk { active: true };
                 self.send(number, AMQPClass::Channel(ChannelMethod::FlowOk(ok)));
@@ -38,10 +37,7 @@ impl Connection {
             ChannelMethod::Flow(_) => Err(Fault::new(ReplyCode::NotImplemented, "active=false")),
             ChannelMethod::Close(_) => {
                 self.close_channel(number).await;
-                self.send(
-                    number,
-                    AMQPClass::Channel(ChannelMethod::CloseOk(CloseOk {})),
-                );
+                self.send(number, AMQPClass::Channel(ChannelMethod::CloseOk(CloseOk {})));
                 Ok(())
             }
             ChannelMethod::CloseOk(_) => Ok(()),
@@ -125,9 +121,7 @@ impl Connection {
     async fn tx_commit(&mut self, number: u16) -> Result<(), Fault> {
         let (published, settled) = self.tx(number)?.take();
         let storage = self.node.storage.clone();
-        let gone = settled
-            .iter()
-            .filter(|(_, outcome)| *outcome != Outcome::Requeue);
+        let gone = settled.iter().filter(|(_, outcome)| *outcome != Outcome::Requeue);
         let changes = gone
             .map(|(unsettled, _)| Change::Settle {
                 queue: unsettled.queue.id,
@@ -135,10 +129,7 @@ impl Connection {
             })
             .collect::<Vec<_>>();
         let (done, written) = oneshot::channel();
-        let batch = Batch {
-            changes,
-            ..Batch::default()
-        };
+        let batch = Batch { changes, ..Batch::default() };
         let batch = batch.on_done(Box::new(move |result| drop(done.send(result))));
         let (out, frame_max) = (&mut self.out, self.frame_max);
         for routed in published.iter().filter(|routed| routed.returned) {
@@ -151,10 +142,7 @@ impl Connection {
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };
-        let counted = settled
-            .iter()
-            .filter(|(unsettled, _)| unsettled.counted)
-            .count();
+        let counted = settled.iter().filter(|(unsettled, _)| unsettled.counted).count();
         channel.limit.release(super::queue::count(counted));
         let id = channel.id;
         for (unsettled, outcome) in settled {

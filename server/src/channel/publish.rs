@@ -44,10 +44,7 @@ impl Routed {
 
     /// The same, no longer holding the read buffer it came in.
     pub(crate) fn detached(self) -> Routed {
-        Routed {
-            message: self.message.compact(),
-            ..self
-        }
+        Routed { message: self.message.compact(), ..self }
     }
 }
 
@@ -71,6 +68,8 @@ pub(crate) struct Sent {
     pub(crate) after_store: Vec<ConfirmRun>,
     /// To be confirmed now: nothing of them has to be stored.
     pub(crate) now: Vec<ConfirmRun>,
+    /// The queues that ask their publishers to wait.
+    pub(crate) held: Vec<Arc<Queue>>,
 }
 
 impl Publishes {
@@ -102,71 +101,59 @@ impl Publishes {
         stored: impl FnOnce() -> Completion,
     ) -> Sent {
         vhost.storage.committer.room().await;
-        let sent = Sent {
+        let mut sent = Sent {
+            held: Vec::new(),
             after_store: confirm_runs(self.gathered.iter().filter(|routed| routed.is_stored())),
             now: confirm_runs(self.gathered.iter().filter(|routed| !routed.is_stored())),
         };
         let done = (!sent.after_store.is_empty()).then(stored);
-        let batch = Batch {
-            done,
-            ..Batch::default()
-        };
-        dispatch(vhost, self.gathered.drain(..), batch).await;
+        let batch = Batch { done, ..Batch::default() };
+        sent.held = dispatch(vhost, self.gathered.drain(..), batch).await;
         sent
     }
 }
 
-/// Reserves ids, submits `batch` with the messages that have to be stored, and hands each queue its messages.
+/// Reserves ids, submits `batch` with the messages that have to be stored, and hands each queue its messages. Gives the
+/// queues that ask their publishers to wait.
 pub(crate) async fn dispatch(
     vhost: &Vhost,
     messages: impl ExactSizeIterator<Item = Routed>,
     mut batch: Batch,
-) {
+) -> Vec<Arc<Queue>> {
     let storage = &vhost.storage;
     let first = storage.committer.reserve(messages.len() as u64);
-    let mut groups = Groups::default();
+    let mut groups = Groups { expected: messages.len(), ..Groups::default() };
     for (id, mut routed) in (first..).zip(messages) {
         if let [_, _, ..] = routed.route.targets.as_slice() {
             // One body for all queues, and none of them may hold the read buffer.
             routed = routed.detached();
         }
         let is_stored = routed.is_stored();
-        let Routed {
-            message,
-            route,
-            persistent,
-            reply,
-            ..
-        } = routed;
+        let Routed { message, route, persistent, reply, .. } = routed;
         if reply {
             vhost.reply_to.send(message.routing_key(), message.clone());
             continue;
         }
         if is_stored {
             let (message, queues) = (message.clone(), route.stored.clone());
-            batch.publishes.push(Publish {
-                id,
-                message,
-                queues,
-                durable: true,
-            });
+            batch.publishes.push(Publish { id, message, queues, durable: true });
         }
         groups.add(id, message, &route, persistent);
     }
     let is_empty = batch.publishes.is_empty() && batch.changes.is_empty() && batch.done.is_none();
-    let ticket = if is_empty {
-        Ticket::NONE
-    } else {
-        storage.committer.submit(batch)
-    };
+    let ticket = if is_empty { Ticket::NONE } else { storage.committer.submit(batch) };
+    let mut held = Vec::new();
     for (queue, mut entries) in groups.groups {
         for entry in entries.iter_mut().filter(|entry| entry.durable) {
             entry.ticket = Some(ticket);
         }
-        if let Err(refused) = queue.publish(entries).await {
-            forget(storage, queue.id, &refused);
+        match queue.publish(entries).await {
+            Ok(()) if queue.flow.is_held() => held.push(queue),
+            Ok(()) => {}
+            Err(refused) => forget(storage, queue.id, &refused),
         }
     }
+    held
 }
 
 /// The queue was deleted meanwhile: the store must not keep what it will never deliver.
@@ -174,15 +161,15 @@ fn forget(storage: &Storage, queue: QueueId, refused: &[Entry]) {
     let stored = refused.iter().filter(|entry| entry.ticket.is_some());
     let ids: Vec<_> = stored.map(|entry| entry.id..=entry.id).collect();
     if !ids.is_empty() {
-        storage
-            .committer
-            .submit(Batch::change(Change::Settle { queue, ids }));
+        storage.committer.submit(Batch::change(Change::Settle { queue, ids }));
     }
 }
 
 /// Messages by queue.
 #[derive(Default)]
 struct Groups {
+    /// The messages of the batch: what a queue gets at most.
+    expected: usize,
     groups: Vec<(Arc<Queue>, Vec<Entry>)>,
     index: HashMap<QueueId, usize>,
 }
@@ -194,13 +181,7 @@ impl Groups {
         };
         let mut entry = |queue: &Arc<Queue>, place: usize, message: Message| {
             let durable = persistent && queue.stored;
-            let entry = Entry {
-                id,
-                message,
-                ticket: None,
-                durable,
-                redelivered: false,
-            };
+            let entry = Entry { id, message, ticket: None, durable, redelivered: false };
             self.push(queue, place, entry);
         };
         for (place, queue) in others.iter().enumerate() {
@@ -211,15 +192,13 @@ impl Groups {
 
     /// `place`: where the queue is if the batch so far went the same way, which is the usual case.
     fn push(&mut self, queue: &Arc<Queue>, place: usize, entry: Entry) {
-        let groups = &mut self.groups;
-        let expected = groups
-            .get(place)
-            .is_some_and(|(known, _)| Arc::ptr_eq(known, queue));
+        let (groups, capacity) = (&mut self.groups, self.expected);
+        let expected = groups.get(place).is_some_and(|(known, _)| Arc::ptr_eq(known, queue));
         let place = if expected {
             place
         } else {
             *self.index.entry(queue.id).or_insert_with(|| {
-                groups.push((Arc::clone(queue), Vec::new()));
+                groups.push((Arc::clone(queue), Vec::with_capacity(capacity)));
                 groups.len() - 1
             })
         };
@@ -239,10 +218,7 @@ fn confirm_runs<'a>(routed: impl Iterator<Item = &'a Routed>) -> Vec<ConfirmRun>
                 run.range.last = number;
             }
             _ => {
-                let range = PublishRange {
-                    first: number,
-                    last: number,
-                };
+                let range = PublishRange { first: number, last: number };
                 runs.push(ConfirmRun { channel, range });
             }
         }

@@ -15,7 +15,7 @@ use crate::protocol::{Fault, ReplyCode};
 use crate::queue::{Command, Status};
 use crate::vhost::queues::QueueDeclare;
 use crate::vhost::refusals::{self, Resource};
-use crate::vhost::reply_to::ReplyTo;
+use crate::vhost::reply_to::{REPLY_TO, ReplyTo};
 
 impl Connection {
     /// Carries out one method of the class.
@@ -51,8 +51,7 @@ impl Connection {
     async fn queue_declare(&mut self, channel: u16, declare: Declare) -> Result<(), Fault> {
         let nowait = declare.nowait;
         let (name, status) = if declare.passive {
-            self.queue_declare_passive(channel, declare.queue.as_str())
-                .await?
+            self.queue_declare_passive(channel, declare.queue.as_str()).await?
         } else {
             self.queue_declare_active(declare).await?
         };
@@ -69,37 +68,21 @@ impl Connection {
     }
 
     async fn queue_declare_active(&mut self, declare: Declare) -> Result<(String, Status), Fault> {
-        let Declare {
-            queue,
-            durable,
-            exclusive,
-            auto_delete,
-            arguments,
-            ..
-        } = declare;
+        let Declare { queue, durable, exclusive, auto_delete, arguments, .. } = declare;
         let name = clean_name(queue.as_str());
-        if ReplyTo::is_address(name.as_bytes()) {
+        if ReplyTo::owns(&name) {
             return self.reply_address_status(name);
         }
         if !name.is_empty() {
             self.check(Right::Configure, Resource::Queue(&name))?;
         }
-        let declare = QueueDeclare {
-            name,
-            durable,
-            exclusive,
-            auto_delete,
-            arguments,
-        };
+        let declare = QueueDeclare { name, durable, exclusive, auto_delete, arguments };
         let queue = self.vhost.declare_queue(declare, self.id)?;
         if exclusive && !self.exclusive.iter().any(|known| known.id == queue.id) {
             self.exclusive.push(queue.clone());
         }
         self.vhost.written(queue.created.get().copied()).await?;
-        let status = queue
-            .ask(|reply| Command::Status { reply })
-            .await
-            .unwrap_or_default();
+        let status = queue.ask(|reply| Command::Status { reply }).await.unwrap_or_default();
         Ok((queue.name.to_string(), status))
     }
 
@@ -109,7 +92,7 @@ impl Connection {
         name: &str,
     ) -> Result<(String, Status), Fault> {
         let name = self.queue_name(channel, name)?;
-        if ReplyTo::is_address(name.as_bytes()) {
+        if ReplyTo::owns(&name) {
             return self.reply_address_status(name);
         }
         self.check_any(Resource::Queue(&name))?;
@@ -120,42 +103,20 @@ impl Connection {
         Ok((name, status))
     }
 
-    /// Declaring the address of a direct reply asks whether someone still waits there.
+    /// Declaring the address of a direct reply asks whether someone still waits there; the pseudo-queue always answers.
     fn reply_address_status(&self, name: String) -> Result<(String, Status), Fault> {
-        if self.vhost.reply_to.is_waiting(name.as_bytes()) {
-            Ok((
-                name,
-                Status {
-                    ready: 0,
-                    consumers: 1,
-                },
-            ))
+        if name == REPLY_TO || self.vhost.reply_to.is_waiting(name.as_bytes()) {
+            Ok((name, Status { ready: 0, consumers: 1 }))
         } else {
-            Err(refusals::not_found(
-                Resource::Queue(&name),
-                &self.vhost.name,
-            ))
+            Err(refusals::not_found(Resource::Queue(&name), &self.vhost.name))
         }
     }
 
     async fn queue_bind(&mut self, channel: u16, bind: Bind) -> Result<(), Fault> {
-        let Bind {
-            queue,
-            exchange,
-            routing_key,
-            arguments,
-            ..
-        } = bind;
-        let binding = self.queue_binding(
-            channel,
-            queue.as_str(),
-            exchange.as_str(),
-            routing_key.as_str(),
-        )?;
-        let binding = Binding {
-            arguments: arguments.into(),
-            ..binding
-        };
+        let Bind { queue, exchange, routing_key, arguments, .. } = bind;
+        let binding =
+            self.queue_binding(channel, queue.as_str(), exchange.as_str(), routing_key.as_str())?;
+        let binding = Binding { arguments: arguments.into(), ..binding };
         self.check_binding(&binding)?;
         self.vhost.queue(binding.destination.name(), self.id)?;
         let ticket = self.vhost.bind(binding)?;
@@ -163,22 +124,10 @@ impl Connection {
     }
 
     async fn queue_unbind(&mut self, channel: u16, unbind: Unbind) -> Result<(), Fault> {
-        let Unbind {
-            queue,
-            exchange,
-            routing_key,
-            arguments,
-        } = unbind;
-        let binding = self.queue_binding(
-            channel,
-            queue.as_str(),
-            exchange.as_str(),
-            routing_key.as_str(),
-        )?;
-        let binding = Binding {
-            arguments: arguments.into(),
-            ..binding
-        };
+        let Unbind { queue, exchange, routing_key, arguments } = unbind;
+        let binding =
+            self.queue_binding(channel, queue.as_str(), exchange.as_str(), routing_key.as_str())?;
+        let binding = Binding { arguments: arguments.into(), ..binding };
         self.check_binding(&binding)?;
         match self.vhost.queue(binding.destination.name(), self.id) {
             Err(fault) if fault.code == ReplyCode::ResourceLocked => return Err(fault),
@@ -198,12 +147,12 @@ impl Connection {
         routing_key: &str,
     ) -> Result<Binding, Fault> {
         let name = self.queue_name(channel, queue)?;
+        if ReplyTo::owns(&name) {
+            let text = "cannot bind or unbind to a volatile (direct reply-to) queue";
+            return Err(Fault::new(ReplyCode::AccessRefused, text));
+        }
         let by_shortcut = queue.is_empty() && routing_key.is_empty();
-        let routing_key = if by_shortcut {
-            name.as_str()
-        } else {
-            routing_key
-        };
+        let routing_key = if by_shortcut { name.as_str() } else { routing_key };
         Ok(Binding {
             source: clean_name(exchange).into(),
             routing_key: routing_key.into(),
@@ -216,13 +165,8 @@ impl Connection {
         let name = self.queue_name(channel, purge.queue.as_str())?;
         self.check(Right::Read, Resource::Queue(&name))?;
         let queue = self.vhost.queue(&name, self.id)?;
-        let purged = queue
-            .ask(|reply| Command::Purge { reply })
-            .await
-            .unwrap_or_default();
-        let ok = AMQPMethod::PurgeOk(PurgeOk {
-            message_count: count(purged),
-        });
+        let purged = queue.ask(|reply| Command::Purge { reply }).await.unwrap_or_default();
+        let ok = AMQPMethod::PurgeOk(PurgeOk { message_count: count(purged) });
         self.reply(channel, purge.nowait, AMQPClass::Queue(ok));
         Ok(())
     }
@@ -232,10 +176,8 @@ impl Connection {
         self.check(Right::Configure, Resource::Queue(&name))?;
         let deleted = match self.vhost.queue(&name, self.id) {
             Ok(queue) => {
-                let deleted = self
-                    .vhost
-                    .delete_queue(&queue, delete.if_unused, delete.if_empty)
-                    .await?;
+                let deleted =
+                    self.vhost.delete_queue(&queue, delete.if_unused, delete.if_empty).await?;
                 self.exclusive.retain(|known| known.id != queue.id);
                 deleted
             }
@@ -243,9 +185,7 @@ impl Connection {
             Err(fault) if fault.code == ReplyCode::NotFound => 0,
             Err(fault) => return Err(fault),
         };
-        let ok = AMQPMethod::DeleteOk(DeleteOk {
-            message_count: count(deleted),
-        });
+        let ok = AMQPMethod::DeleteOk(DeleteOk { message_count: count(deleted) });
         self.reply(channel, delete.nowait, AMQPClass::Queue(ok));
         Ok(())
     }

@@ -39,44 +39,19 @@ impl Settlements {
         match group.filter(|group| group.outcome == outcome) {
             Some(group) => match group.ranges.last_mut() {
                 Some(range) if range.last.checked_add(1) == Some(number) => range.last = number,
-                _ => group.ranges.push(DeliveryRange {
-                    first: number,
-                    last: number,
-                }),
+                _ => group.ranges.push(DeliveryRange { first: number, last: number }),
             },
             None => {
-                let ranges = vec![DeliveryRange {
-                    first: number,
-                    last: number,
-                }];
-                self.groups.push(Group {
-                    queue,
-                    channel,
-                    outcome,
-                    ranges,
-                });
+                let ranges = vec![DeliveryRange { first: number, last: number }];
+                self.groups.push(Group { queue, channel, outcome, ranges });
             }
         }
     }
 
     /// Hands everything to the queues. `stored`: a transaction has told the store. A queue that is gone needs no settlement.
     pub(crate) async fn send(&mut self, stored: bool) {
-        for Group {
-            queue,
-            channel,
-            outcome,
-            ranges,
-        } in self.groups.drain(..)
-        {
-            queue
-                .send(Command::Settle {
-                    channel,
-                    ranges,
-                    outcome,
-                    stored,
-                })
-                .await
-                .ok();
+        for Group { queue, channel, outcome, ranges } in self.groups.drain(..) {
+            queue.send(Command::Settle { channel, ranges, outcome, stored }).await.ok();
         }
     }
 }

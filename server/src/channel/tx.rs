@@ -42,18 +42,12 @@ impl Tx {
     /// Everything, to be committed; the next transaction starts empty.
     pub(crate) fn take(&mut self) -> (Vec<Routed>, Vec<(Unsettled, Outcome)>) {
         self.bytes = 0;
-        (
-            std::mem::take(&mut self.published),
-            std::mem::take(&mut self.settled),
-        )
+        (std::mem::take(&mut self.published), std::mem::take(&mut self.settled))
     }
 
     /// Drops the publishes and gives the settlements back as unsettled.
     pub(crate) fn take_settled(&mut self) -> Vec<Unsettled> {
         let (_, settled) = self.take();
-        settled
-            .into_iter()
-            .map(|(unsettled, _)| unsettled)
-            .collect()
+        settled.into_iter().map(|(unsettled, _)| unsettled).collect()
     }
 }

@@ -36,10 +36,7 @@ pub(crate) struct Outstanding {
 impl Default for Outstanding {
     fn default() -> Outstanding {
         // Delivery tags start at 1 (specification section 1.8.3.13).
-        Outstanding {
-            base: 1,
-            slots: VecDeque::new(),
-        }
+        Outstanding { base: 1, slots: VecDeque::new() }
     }
 }
 
@@ -65,13 +62,7 @@ impl Outstanding {
     ) -> u64 {
         let tag = self.base + self.slots.len() as u64;
         let queue = Arc::clone(queue);
-        self.slots.push_back(Some(Unsettled {
-            tag,
-            queue,
-            number,
-            id,
-            counted,
-        }));
+        self.slots.push_back(Some(Unsettled { tag, queue, number, id, counted }));
         tag
     }
 
@@ -86,9 +77,7 @@ impl Outstanding {
             self.take_all().into_iter().for_each(each);
             return Ok(());
         }
-        let index = tag
-            .checked_sub(self.base)
-            .and_then(|index| usize::try_from(index).ok());
+        let index = tag.checked_sub(self.base).and_then(|index| usize::try_from(index).ok());
         let index = index.filter(|index| self.slots.get(*index).is_some_and(Option::is_some));
         let index = index.ok_or(UnknownTag(tag))?;
         if multiple {

@@ -48,9 +48,7 @@ impl Connection {
     pub(super) fn blocked(&mut self, reason: &str) {
         tracing::warn!(connection = self.id.0, reason, "publisher blocked");
         if self.capabilities.connection_blocked {
-            let blocked = ConnectionMethod::Blocked(Blocked {
-                reason: reason.into(),
-            });
+            let blocked = ConnectionMethod::Blocked(Blocked { reason: reason.into() });
             self.send(0, AMQPClass::Connection(blocked));
         }
     }
@@ -60,10 +58,7 @@ impl Connection {
         tracing::info!(connection = self.id.0, "publisher unblocked");
         self.has_published = false;
         if self.capabilities.connection_blocked {
-            self.send(
-                0,
-                AMQPClass::Connection(ConnectionMethod::Unblocked(Unblocked {})),
-            );
+            self.send(0, AMQPClass::Connection(ConnectionMethod::Unblocked(Unblocked {})));
         }
     }
 
@@ -97,7 +92,8 @@ impl Connection {
                 outbox.send(Event::Stored(result.map(drop).map_err(|_| StoreFailed)));
             })
         };
-        let Sent { after_store, now } = self.publishes.send(&self.vhost, stored).await;
+        let Sent { after_store, now, held } = self.publishes.send(&self.vhost, stored).await;
+        self.held_by.extend(held);
         for run in &after_store {
             if let Some(Mode::Confirm(confirms)) = self.mode_of(run.channel) {
                 confirms.wait(run.range);
@@ -115,9 +111,7 @@ impl Connection {
             };
             if let (true, Mode::Confirm(confirms)) = (channel.id == run.channel, &channel.mode) {
                 let (out, number) = (&mut self.out, run.channel.number);
-                confirms.confirm(run.range, |tag, multiple| {
-                    encode_ack(out, number, tag, multiple)
-                });
+                confirms.confirm(run.range, |tag, multiple| encode_ack(out, number, tag, multiple));
             }
         }
     }
@@ -157,20 +151,12 @@ impl Connection {
             return;
         };
         let channel = &mut **channel;
-        let consumer = channel
-            .consumers
-            .get_mut(&spec.tag)
-            .filter(|found| found.id == spec.id);
+        let consumer = channel.consumers.get_mut(&spec.tag).filter(|found| found.id == spec.id);
         let (true, Some(consumer)) = (channel.id == spec.channel, consumer) else {
             return;
         };
         for delivery in messages {
-            let Delivery {
-                id,
-                number,
-                redelivered,
-                message,
-            } = delivery;
+            let Delivery { id, number, redelivered, message } = delivery;
             let delivery_tag = match spec.no_ack {
                 true => channel.outstanding.next_settled_tag(),
                 false => channel.outstanding.push(&consumer.queue, number, id, true),
@@ -184,17 +170,8 @@ impl Connection {
                 exchange: message.exchange(),
                 routing_key: message.routing_key(),
             };
-            let content = Content {
-                properties: message.properties(),
-                body: message.body(),
-            };
-            encode_deliver(
-                &mut self.out,
-                spec.channel_number,
-                &deliver,
-                content,
-                frame_max,
-            );
+            let content = Content { properties: message.properties(), body: message.body() };
+            encode_deliver(&mut self.out, spec.channel_number, &deliver, content, frame_max);
         }
         // Often enough that the window never runs dry, seldom enough that it costs nothing a message.
         let due = consumer.freed_messages >= CONSUMER_WINDOW_MESSAGES / 4
@@ -203,14 +180,7 @@ impl Connection {
             let messages = std::mem::take(&mut consumer.freed_messages);
             let bytes = std::mem::take(&mut consumer.freed_bytes);
             let queue = Arc::clone(&consumer.queue);
-            queue
-                .send(Command::WindowFreed {
-                    id: spec.id,
-                    messages,
-                    bytes,
-                })
-                .await
-                .ok();
+            queue.send(Command::WindowFreed { id: spec.id, messages, bytes }).await.ok();
         }
     }
 
@@ -231,10 +201,7 @@ impl Connection {
             exchange: message.exchange(),
             routing_key: message.routing_key(),
         };
-        let content = Content {
-            properties: message.properties(),
-            body: message.body(),
-        };
+        let content = Content { properties: message.properties(), body: message.body() };
         encode_deliver(&mut self.out, id.number, &deliver, content, frame_max);
     }
 
@@ -244,19 +211,13 @@ impl Connection {
         let Some(channel) = self.channel_of(id) else {
             return;
         };
-        let known = channel
-            .consumers
-            .iter()
-            .find(|(_, known)| known.id == consumer);
+        let known = channel.consumers.iter().find(|(_, known)| known.id == consumer);
         let Some(tag) = known.map(|(tag, _)| Arc::clone(tag)) else {
             return;
         };
         channel.consumers.remove(&tag);
         if notify {
-            let cancel = Cancel {
-                consumer_tag: (&*tag).into(),
-                nowait: true,
-            };
+            let cancel = Cancel { consumer_tag: (&*tag).into(), nowait: true };
             self.send(id.number, AMQPClass::Basic(AMQPMethod::Cancel(cancel)));
         }
     }

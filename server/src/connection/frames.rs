@@ -64,13 +64,12 @@ impl Connection {
             _ if !matches!(self.channels.get(&number), Some(Slot::Open(_))) => {
                 self.serve_closed_channel(number, method, payload)
             }
-            (FrameKind::Method, _) => self
-                .serve_method(number, method, payload)
-                .await
-                .map(|()| Next::GoOn),
-            (FrameKind::Header | FrameKind::Body, _) => self
-                .serve_content(number, frame.kind, payload)
-                .map(|()| Next::GoOn),
+            (FrameKind::Method, _) => {
+                self.serve_method(number, method, payload).await.map(|()| Next::GoOn)
+            }
+            (FrameKind::Header | FrameKind::Body, _) => {
+                self.serve_content(number, frame.kind, payload).map(|()| Next::GoOn)
+            }
         };
         served.map_err(|fault| match method {
             Some(method) => fault.with_method(method),
@@ -100,6 +99,9 @@ impl Connection {
                 self.settle(number, tag, multiple, queue::state::Outcome::Ack)
             }
             _ => {
+                if method == Some(BASIC_QOS) {
+                    Connection::check_prefetch_size(payload)?;
+                }
                 let method = decode_method(payload)?;
                 // It may ask about what came before it in the same read.
                 self.send_gathered().await;
@@ -120,9 +122,9 @@ impl Connection {
         match outcome {
             Outcome::Incomplete => Ok(()),
             Outcome::TooLarge(size) => Err(self.too_large(size).with_method(BASIC_PUBLISH)),
-            Outcome::Complete(published) => self
-                .publish(number, published)
-                .map_err(|fault| fault.with_method(BASIC_PUBLISH)),
+            Outcome::Complete(published) => {
+                self.publish(number, published).map_err(|fault| fault.with_method(BASIC_PUBLISH))
+            }
         }
     }
 
@@ -163,14 +165,7 @@ impl Connection {
             body,
         )?;
         let (mandatory, immediate) = (publish.mandatory, publish.immediate);
-        Some((
-            end,
-            Published {
-                message,
-                mandatory,
-                immediate,
-            },
-        ))
+        Some((end, Published { message, mandatory, immediate }))
     }
 
     /// Frames for a channel that is not open: only `channel.open` is welcome; a channel that the broker has closed is deaf
@@ -184,11 +179,7 @@ impl Connection {
         use amq_protocol::protocol::{AMQPClass, channel};
         let closing = self.channels.contains_key(&number);
         let Some(method) = method else {
-            return if closing {
-                Ok(Next::GoOn)
-            } else {
-                Err(content::expected_method())
-            };
+            return if closing { Ok(Next::GoOn) } else { Err(content::expected_method()) };
         };
         let decoded = match closing && method.0 != CHANNEL_CLASS {
             true => return Ok(Next::GoOn),
@@ -208,10 +199,7 @@ impl Connection {
             // A late answer to a channel that is closed already.
             (AMQPClass::Channel(channel::AMQPMethod::CloseOk(_)), false) | (_, true) => {}
             (_, false) => {
-                return Err(Fault::new(
-                    ReplyCode::ChannelError,
-                    "expected 'channel.open'",
-                ));
+                return Err(Fault::new(ReplyCode::ChannelError, "expected 'channel.open'"));
             }
         }
         Ok(Next::GoOn)
@@ -227,6 +215,7 @@ pub(super) enum Next {
 }
 
 const CHANNEL_CLASS: u16 = 20;
+const BASIC_QOS: MethodId = (60, 10);
 
 /// Part of the frames; `next_frame` gave the range, so it is there.
 fn slice<'a>(frames: &'a Bytes, range: &Range<usize>) -> &'a [u8] {

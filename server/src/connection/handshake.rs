@@ -86,25 +86,19 @@ where
     W: AsyncWrite + Unpin,
 {
     wire.protocol_header().await?;
-    wire.send(AMQPClass::Connection(AMQPMethod::Start(start(node))))
-        .await?;
+    wire.send(AMQPClass::Connection(AMQPMethod::Start(start(node)))).await?;
     let start_ok = wire.start_ok().await?;
     let capabilities = capabilities(&start_ok.client_properties);
     let user = log_in(wire, node, start_ok, capabilities, peer).await?;
-    let proposed = Tune {
-        channel_max: CHANNEL_MAX,
-        frame_max: FRAME_MAX,
-        heartbeat: HEARTBEAT_SECS,
-    };
-    wire.send(AMQPClass::Connection(AMQPMethod::Tune(proposed)))
-        .await?;
+    let proposed =
+        Tune { channel_max: CHANNEL_MAX, frame_max: FRAME_MAX, heartbeat: HEARTBEAT_SECS };
+    wire.send(AMQPClass::Connection(AMQPMethod::Tune(proposed))).await?;
     let tuned = wire.tune_ok().await?;
     check_tuned(&tuned).map_err(Failed::Refused)?;
     let open = wire.open().await?;
     let opened = open_vhost(node, id, user, capabilities, &tuned, &open);
     let opened = opened.map_err(Failed::Refused)?;
-    wire.send(AMQPClass::Connection(AMQPMethod::OpenOk(OpenOk {})))
-        .await?;
+    wire.send(AMQPClass::Connection(AMQPMethod::OpenOk(OpenOk {}))).await?;
     Ok(opened)
 }
 
@@ -126,11 +120,8 @@ where
     })?;
     let mut response = start_ok.response;
     if response.is_empty() {
-        let secure = Secure {
-            challenge: LongString::default(),
-        };
-        wire.send(AMQPClass::Connection(AMQPMethod::Secure(secure)))
-            .await?;
+        let secure = Secure { challenge: LongString::default() };
+        wire.send(AMQPClass::Connection(AMQPMethod::Secure(secure))).await?;
         response = wire.secure_ok().await?;
     }
     let Credentials { name, password } = sasl::credentials(mechanism, response.as_bytes())
@@ -151,11 +142,7 @@ where
 /// A client may lower what the server proposed, not raise it; 0 would be no limit at all.
 fn check_tuned(tuned: &TuneOk) -> Result<(), Fault> {
     let refused = |text: String| Err(Fault::new(ReplyCode::NotAllowed, text));
-    let TuneOk {
-        channel_max,
-        frame_max,
-        ..
-    } = *tuned;
+    let TuneOk { channel_max, frame_max, .. } = *tuned;
     if frame_max != 0 && frame_max < FRAME_MIN {
         return refused(format!(
             "negotiated frame_max = {frame_max} is lower than the minimum allowed value ({FRAME_MIN})"
@@ -236,10 +223,7 @@ fn server_properties(cluster_name: &str) -> FieldTable {
         ("version", env!("CARGO_PKG_VERSION")),
         ("platform", "Rust"),
         ("copyright", "The Leveret authors"),
-        (
-            "information",
-            "Licensed under Apache-2.0 or MIT, at your option",
-        ),
+        ("information", "Licensed under Apache-2.0 or MIT, at your option"),
         ("cluster_name", cluster_name),
     ] {
         properties.insert(name.into(), AMQPValue::LongString(value.into()));

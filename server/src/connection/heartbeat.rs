@@ -25,11 +25,7 @@ impl Heartbeat {
     /// None if the interval is 0: then nothing is sent and nobody is missed.
     pub(super) fn new(interval_secs: u16, now: Instant) -> Option<Heartbeat> {
         let interval = Duration::from_secs(interval_secs.into());
-        (interval_secs > 0).then_some(Heartbeat {
-            interval,
-            last_read: now,
-            last_written: now,
-        })
+        (interval_secs > 0).then_some(Heartbeat { interval, last_read: now, last_written: now })
     }
 
     /// How often to look: a heartbeat then goes out within the interval, as RabbitMQ's do.

@@ -25,11 +25,7 @@ const BACKLOG: i32 = 1024;
 
 /// Binds an address. Takes over one that a stopped broker has just left.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -62,11 +58,7 @@ async fn serve(mut socket: TcpStream, peer: SocketAddr, node: Arc<Node>) {
     let id = node.next_connection_id();
     let mut input = BytesMut::new();
     let (mut reader, mut writer) = socket.split();
-    let wire = Wire {
-        reader: &mut reader,
-        writer: &mut writer,
-        input: &mut input,
-    };
+    let wire = Wire { reader: &mut reader, writer: &mut writer, input: &mut input };
     let handshake = Box::pin(shake_hands(wire, &node, id, peer.ip()));
     let opened = match time::timeout(node.config.handshake_timeout, handshake).await {
         Ok(Ok(opened)) => opened,
@@ -130,6 +122,7 @@ fn connection(
         publishes: Publishes::default(),
         settlements: Settlements::default(),
         in_store: std::collections::VecDeque::new(),
+        held_by: Vec::new(),
         exclusive: Vec::new(),
         has_published: false,
     }

@@ -59,12 +59,8 @@ impl Connection {
             );
             return Err(Fault::new(ReplyCode::NotAllowed, text));
         }
-        let id = ChannelId {
-            serial: self.node.next_channel_serial(),
-            number,
-        };
-        self.channels
-            .insert(number, Slot::Open(Box::new(Channel::new(id))));
+        let id = ChannelId { serial: self.node.next_channel_serial(), number };
+        self.channels.insert(number, Slot::Open(Box::new(Channel::new(id))));
         self.send(number, AMQPClass::Channel(ChannelMethod::OpenOk(OpenOk {})));
         Ok(())
     }
@@ -83,17 +79,13 @@ impl Connection {
             AMQPClass::Confirm(method) => self.confirm_method(number, &method),
             AMQPClass::Tx(method) => self.tx_method(number, &method).await,
             AMQPClass::Access(method) => self.access_method(number, &method),
-            AMQPClass::Connection(_) => Err(Fault::new(
-                ReplyCode::CommandInvalid,
-                "unimplemented method",
-            )),
+            AMQPClass::Connection(_) => {
+                Err(Fault::new(ReplyCode::CommandInvalid, "unimplemented method"))
+            }
         }
     }
 }
 
 fn unexpected() -> Fault {
-    Fault::new(
-        ReplyCode::ChannelError,
-        "unexpected method in connection state running",
-    )
+    Fault::new(ReplyCode::ChannelError, "unexpected method in connection state running")
 }

@@ -97,6 +97,8 @@ pub(crate) struct Connection {
     pub(crate) settlements: Settlements,
     /// The batches that the store has not finished, oldest first, and the confirms that wait for each.
     pub(crate) in_store: VecDeque<Vec<ConfirmRun>>,
+    /// The queues it has published to that ask it to wait: it is not read until they have caught up.
+    held_by: Vec<Arc<Queue>>,
     /// The queues that are this connection's alone.
     pub(crate) exclusive: Vec<Arc<Queue>>,
     /// It has published since it was last asked to stop.
@@ -135,21 +137,14 @@ impl Connection {
         if self.permissions.allows(right, name) {
             Ok(())
         } else {
-            Err(refusals::access_refused(
-                right,
-                resource,
-                &self.vhost.name,
-                &self.user.name,
-            ))
+            Err(refusals::access_refused(right, resource, &self.vhost.name, &self.user.name))
         }
     }
 
     /// Whether the user has any right at all on the resource.
     pub(crate) fn check_any(&self, resource: Resource<'_>) -> Result<(), Fault> {
         let refused = self.check(Right::Configure, resource);
-        let any = [Right::Write, Right::Read]
-            .into_iter()
-            .any(|r| self.check(r, resource).is_ok());
+        let any = [Right::Write, Right::Read].into_iter().any(|r| self.check(r, resource).is_ok());
         if any { Ok(()) } else { refused }
     }
 }

@@ -14,20 +14,11 @@ use crate::queue::consumers::{ConsumerId, ConsumerSpec, Delivery};
 #[derive(Debug)]
 pub(crate) enum Event {
     /// Deliveries of one queue to one consumer.
-    Deliver {
-        consumer: Arc<ConsumerSpec>,
-        messages: Vec<Delivery>,
-    },
+    Deliver { consumer: Arc<ConsumerSpec>, messages: Vec<Delivery> },
     /// The queue of a consumer is gone.
-    ConsumerCancelled {
-        channel: ChannelId,
-        consumer: ConsumerId,
-    },
+    ConsumerCancelled { channel: ChannelId, consumer: ConsumerId },
     /// A direct reply.
-    Reply {
-        channel: ChannelId,
-        message: Message,
-    },
+    Reply { channel: ChannelId, message: Message },
     /// The store has finished this connection's oldest unfinished batch: `Err` if it could not write it.
     Stored(Result<(), StoreFailed>),
     /// End the connection with this error.

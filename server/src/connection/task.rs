@@ -1,5 +1,6 @@
 //! The task of one open connection: the only place where its socket is read and written.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -19,6 +20,7 @@ use crate::limits::{
 use crate::protocol::frame::HEARTBEAT;
 use crate::protocol::method::{decode_method, method_id};
 use crate::protocol::{Fault, frame};
+use crate::queue::Queue;
 
 /// The read buffer of a connection that says little, in bytes.
 pub(super) const READ_BUFFER_MIN_BYTES: usize = 2 * 1024;
@@ -93,7 +95,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
     /// Waits for one thing to happen and acts on it.
     async fn step(&mut self, tick: &mut time::Interval) -> Result<(), End> {
         let out_bytes = self.connection.out.len();
-        let may_read = !self.blocked && out_bytes < WRITE_BUFFER_STOP_READING_BYTES;
+        let may_read = !self.blocked
+            && self.connection.held_by.is_empty()
+            && out_bytes < WRITE_BUFFER_STOP_READING_BYTES;
         let may_take = out_bytes < WRITE_BUFFER_HIGH_BYTES;
         if may_read {
             self.input.reserve(self.read_bytes);
@@ -109,6 +113,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
             read = self.reader.read_buf(&mut self.input), if may_read => {
                 self.read(read)?;
                 self.serve_input().await
+            }
+            () = released(&self.connection.held_by) => {
+                self.connection.held_by.pop();
+                Ok(())
             }
             _ = self.alarms.changed() => {
                 self.alarms_changed();
@@ -159,16 +167,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
     async fn take_events(&mut self, first: Event) -> Result<(), End> {
         let mut next = Some(first);
         while let Some(event) = next {
-            self.connection
-                .take_event(event)
-                .await
-                .map_err(End::Fault)?;
+            self.connection.take_event(event).await.map_err(End::Fault)?;
             let has_room = self.connection.out.len() < WRITE_BUFFER_HIGH_BYTES;
-            next = if has_room {
-                self.connection.events.try_recv().ok()
-            } else {
-                None
-            };
+            next = if has_room { self.connection.events.try_recv().ok() } else { None };
         }
         Ok(())
     }
@@ -240,6 +241,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Waits until the last of the queues lets its publishers go on; for ever if there is none.
+async fn released(held_by: &[Arc<Queue>]) {
+    match held_by.last() {
+        Some(queue) => queue.flow.released().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -63,9 +63,7 @@ pub fn decode_publish(payload: &[u8]) -> Result<PublishMethod, Fault> {
         let routing_key = reader.short_string()?;
         let routing_key_end = reader.position();
         let bits = reader.u8()?;
-        reader
-            .is_empty()
-            .then_some((exchange, exchange_end, routing_key, routing_key_end, bits))
+        reader.is_empty().then_some((exchange, exchange_end, routing_key, routing_key_end, bits))
     };
     let Some((exchange, exchange_end, routing_key, routing_key_end, bits)) = read() else {
         return Err(malformed("basic.publish").with_method(BASIC_PUBLISH));
@@ -107,10 +105,7 @@ pub fn decode_content_header(payload: &[u8]) -> Result<ContentHeader, Fault> {
             format!("content body size {body_size} exceeds maximum allowed size {BODY_SIZE_MAX}");
         return Err(Fault::new(ReplyCode::FrameError, text).with_method(BASIC_PUBLISH));
     }
-    Ok(ContentHeader {
-        body_size,
-        properties: reader.position()..payload.len(),
-    })
+    Ok(ContentHeader { body_size, properties: reader.position()..payload.len() })
 }
 
 /// Decodes the payload of a method frame whose [`method_id`](super::method::method_id) is
@@ -132,10 +127,7 @@ pub fn decode_ack(payload: &[u8]) -> Result<(u64, bool), Fault> {
 /// 505: a header or body frame where a method was due.
 #[must_use]
 pub fn expected_method() -> Fault {
-    Fault::new(
-        ReplyCode::UnexpectedFrame,
-        "expected method frame, got non method frame instead",
-    )
+    Fault::new(ReplyCode::UnexpectedFrame, "expected method frame, got non method frame instead")
 }
 
 /// 505: a method or body frame between a publish and its content header.
@@ -161,11 +153,8 @@ pub fn expected_content_body() -> Fault {
 /// 501: a body frame with more than what remains of the announced body.
 #[must_use]
 pub fn body_exceeds_content() -> Fault {
-    Fault::new(
-        ReplyCode::FrameError,
-        "content body frame exceeds remaining content size",
-    )
-    .with_method(BASIC_PUBLISH)
+    Fault::new(ReplyCode::FrameError, "content body frame exceeds remaining content size")
+        .with_method(BASIC_PUBLISH)
 }
 
 /// What a message is made of, as the publisher sent it.
@@ -308,12 +297,7 @@ fn reserve(out: &mut BytesMut, arguments_len: usize, content: Content<'_>, frame
 
 fn put_content(out: &mut BytesMut, channel: u16, content: Content<'_>, frame_max: u32) {
     out.put_u8(FRAME_END);
-    put_frame_start(
-        out,
-        FrameKind::Header,
-        channel,
-        12 + content.properties.len(),
-    );
+    put_frame_start(out, FrameKind::Header, channel, 12 + content.properties.len());
     let [class_high, class_low] = BASIC_CLASS.to_be_bytes();
     out.put_slice(&[class_high, class_low, 0, 0]);
     out.put_u64(content.body.len() as u64);

@@ -112,10 +112,7 @@ mod tests {
         let soft = Fault::new(ReplyCode::NotFound, "no queue 'q' in vhost '/'");
         assert_eq!(soft.reach, Reach::Channel);
         assert_eq!(soft.into_connection().reach, Reach::Connection);
-        assert_eq!(
-            Fault::new(ReplyCode::NotAllowed, "x").reach,
-            Reach::Connection
-        );
+        assert_eq!(Fault::new(ReplyCode::NotAllowed, "x").reach, Reach::Connection);
     }
 
     #[test]
@@ -126,10 +123,7 @@ mod tests {
                 "NOT_FOUND - no queue 'q' in vhost '/'",
             ),
             (Fault::internal_error(), "INTERNAL_ERROR"),
-            (
-                Fault::malformed_utf8(),
-                "FRAME_ERROR - Malformed UTF-8 in shortstr",
-            ),
+            (Fault::malformed_utf8(), "FRAME_ERROR - Malformed UTF-8 in shortstr"),
         ];
         for (fault, text) in table {
             assert_eq!(fault.reply_text().as_str(), text);

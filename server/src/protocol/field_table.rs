@@ -85,11 +85,7 @@ pub fn fields(fields: &[u8]) -> impl Iterator<Item = Field<'_>> {
         let value_type = reader.u8()?;
         skip_value(&mut reader, value_type).ok()?;
         let end = reader.position();
-        Some(Field {
-            name,
-            value: fields.get(value_start..end)?,
-            whole: fields.get(start..end)?,
-        })
+        Some(Field { name, value: fields.get(value_start..end)?, whole: fields.get(start..end)? })
     })
 }
 
@@ -109,9 +105,7 @@ fn check_values(
     let depth_left = depth_left.checked_sub(1).ok_or(MalformedTable::TooDeep)?;
     let mut reader = Reader::new(bytes);
     while !reader.is_empty() {
-        *values_left = values_left
-            .checked_sub(1)
-            .ok_or(MalformedTable::TooManyValues)?;
+        *values_left = values_left.checked_sub(1).ok_or(MalformedTable::TooManyValues)?;
         if let Names::Present = names {
             let name = reader.short_string().ok_or(MalformedTable::Truncated)?;
             std::str::from_utf8(name).map_err(|_| MalformedTable::NameNotUtf8)?;

@@ -120,19 +120,11 @@ pub fn unexpected_frame(kind: FrameKind, payload: &[u8]) -> Fault {
 }
 
 fn frame_too_large(octet: u8, size: u32, payload_max: u32) -> Fault {
-    frame_error(
-        octet,
-        &[],
-        format_args!("{{frame_too_large,{size},{payload_max}}}"),
-    )
+    frame_error(octet, &[], format_args!("{{frame_too_large,{size},{payload_max}}}"))
 }
 
 fn invalid_frame_end_marker(octet: u8, payload: &[u8], marker: u8) -> Fault {
-    frame_error(
-        octet,
-        payload,
-        format_args!("{{invalid_frame_end_marker,{marker}}}"),
-    )
+    frame_error(octet, payload, format_args!("{{invalid_frame_end_marker,{marker}}}"))
 }
 
 fn unknown_frame(octet: u8, payload: &[u8]) -> Fault {
@@ -158,9 +150,7 @@ impl fmt::Display for Octets<'_> {
         write!(f, "{which} octets = <<")?;
         if !octets.is_empty() && octets.iter().all(|octet| is_printable(*octet)) {
             f.write_char('"')?;
-            octets
-                .iter()
-                .try_for_each(|octet| write_quoted(f, *octet))?;
+            octets.iter().try_for_each(|octet| write_quoted(f, *octet))?;
             f.write_char('"')?;
         } else {
             for (position, octet) in octets.iter().enumerate() {

@@ -108,9 +108,8 @@ mod tests {
     #[test]
     fn no_code_of_amq_protocol_is_missing() {
         let known: Vec<u16> = ReplyCode::ALL.iter().map(|code| code.number()).collect();
-        let theirs: Vec<u16> = (0..1000)
-            .filter(|id| AMQPErrorKind::from_id(*id).is_some())
-            .collect();
+        let theirs: Vec<u16> =
+            (0..1000).filter(|id| AMQPErrorKind::from_id(*id).is_some()).collect();
         assert_eq!(known, theirs);
     }
 }

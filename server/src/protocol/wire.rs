@@ -16,10 +16,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            rest: bytes,
-            total: bytes.len(),
-        }
+        Self { rest: bytes, total: bytes.len() }
     }
 
     /// How many bytes have been read.
@@ -78,11 +75,7 @@ impl<'a> Reader<'a> {
 /// from a short string or was bounded when it was made, so a longer one is a defect of ours and
 /// must not damage the frame.
 pub(super) fn put_short_string(out: &mut BytesMut, text: &[u8]) {
-    debug_assert!(
-        text.len() <= SHORT_STRING_MAX,
-        "a short string of {} bytes",
-        text.len()
-    );
+    debug_assert!(text.len() <= SHORT_STRING_MAX, "a short string of {} bytes", text.len());
     let text = text.get(..SHORT_STRING_MAX).unwrap_or(text);
     out.put_u8(u8::try_from(text.len()).unwrap_or(u8::MAX));
     out.put_slice(text);

@@ -58,12 +58,7 @@ pub(crate) const ARGUMENTS: &[Argument] = &[
     integer("x-expires", 1, MILLISECONDS_MAX, Effect::Kept),
     integer("x-max-length", 0, None, Effect::Kept),
     integer("x-max-length-bytes", 0, None, Effect::Kept),
-    integer(
-        "x-max-priority",
-        0,
-        Some((255, "max_value_exceeded")),
-        Effect::Kept,
-    ),
+    integer("x-max-priority", 0, Some((255, "max_value_exceeded")), Effect::Kept),
     row(
         "x-overflow",
         Takes::OneOf(
@@ -75,22 +70,13 @@ pub(crate) const ARGUMENTS: &[Argument] = &[
     row("x-dead-letter-exchange", Takes::Text, Effect::Kept),
     row("x-dead-letter-routing-key", Takes::Text, Effect::Kept),
     row("x-single-active-consumer", Takes::Boolean, Effect::Full),
-    row(
-        "x-queue-type",
-        Takes::OneOf(&["classic"], Unknown::QueueType),
-        Effect::Full,
-    ),
+    row("x-queue-type", Takes::OneOf(&["classic"], Unknown::QueueType), Effect::Full),
     row(
         "x-queue-mode",
         Takes::OneOf(&["default", "lazy"], Unknown::Atom("invalid_queue_mode")),
         Effect::None,
     ),
-    integer(
-        "x-queue-version",
-        1,
-        Some((2, "unsupported_queue_version")),
-        Effect::None,
-    ),
+    integer("x-queue-version", 1, Some((2, "unsupported_queue_version")), Effect::None),
     row("x-queue-master-locator", Takes::Text, Effect::None),
     row("x-queue-leader-locator", Takes::Text, Effect::None),
     integer("x-delivery-limit", i64::MIN, None, Effect::OtherType),
@@ -98,22 +84,13 @@ pub(crate) const ARGUMENTS: &[Argument] = &[
     integer("x-quorum-initial-group-size", 1, None, Effect::OtherType),
     row("x-dead-letter-strategy", Takes::Text, Effect::OtherType),
     row("x-max-age", Takes::Text, Effect::OtherType),
-    integer(
-        "x-stream-max-segment-size-bytes",
-        0,
-        None,
-        Effect::OtherType,
-    ),
+    integer("x-stream-max-segment-size-bytes", 0, None, Effect::OtherType),
     integer("x-stream-filter-size-bytes", 16, None, Effect::OtherType),
     integer("x-initial-cluster-size", 1, None, Effect::OtherType),
 ];
 
 const fn row(name: &'static str, takes: Takes, effect: Effect) -> Argument {
-    Argument {
-        name,
-        takes,
-        effect,
-    }
+    Argument { name, takes, effect }
 }
 
 const fn integer(
@@ -144,10 +121,8 @@ pub(crate) fn rules(
             return Err(Fault::new(ReplyCode::PreconditionFailed, text));
         }
         if name == "x-dead-letter-exchange" && !matches!(value, AMQPValue::LongString(_)) {
-            let text = format!(
-                "invalid type '{}' for arg '{name}' in {resource}",
-                type_name(value)
-            );
+            let text =
+                format!("invalid type '{}' for arg '{name}' in {resource}", type_name(value));
             return Err(Fault::new(ReplyCode::PreconditionFailed, text));
         }
         if let Err(reason) = argument.takes.check(value) {
@@ -155,11 +130,7 @@ pub(crate) fn rules(
             return Err(Fault::new(ReplyCode::PreconditionFailed, text));
         }
         if argument.effect == Effect::Kept {
-            tracing::warn!(
-                queue,
-                argument = name,
-                "kept, but without effect in this version"
-            );
+            tracing::warn!(queue, argument = name, "kept, but without effect in this version");
         }
     }
     if arguments.contains_key("x-dead-letter-routing-key")
@@ -171,14 +142,9 @@ pub(crate) fn rules(
         );
         return Err(Fault::new(ReplyCode::PreconditionFailed, text));
     }
-    let single_active_consumer = matches!(
-        arguments.inner().get("x-single-active-consumer"),
-        Some(AMQPValue::Boolean(true))
-    );
-    Ok(Rules {
-        auto_delete,
-        single_active_consumer,
-    })
+    let single_active_consumer =
+        matches!(arguments.inner().get("x-single-active-consumer"), Some(AMQPValue::Boolean(true)));
+    Ok(Rules { auto_delete, single_active_consumer })
 }
 
 /// Whether a redeclare names the same arguments. Only those in the table are compared, integers by value and not by width.
@@ -223,15 +189,9 @@ pub(crate) fn check_same(
     let [received, current] = [received, current].map(|value| match value {
         None => "none".to_owned(),
         Some(value) if both => format!("'{}'", shown(value)),
-        Some(value) => format!(
-            "the value '{}' of type '{}'",
-            shown(value),
-            type_name(value)
-        ),
+        Some(value) => format!("the value '{}' of type '{}'", shown(value), type_name(value)),
     });
-    Err(refusals::inequivalent(
-        name, resource, vhost, &received, &current,
-    ))
+    Err(refusals::inequivalent(name, resource, vhost, &received, &current))
 }
 
 impl Takes {
@@ -321,58 +281,22 @@ mod tests {
         let long = |text: &str| AMQPValue::LongString(text.into());
         let prefix = |name: &str| format!("invalid arg '{name}' for queue 'q' in vhost '/'");
         let cases = [
-            (
-                "x-message-ttl",
-                AMQPValue::LongInt(-1),
-                ": {value_negative,-1}",
-            ),
-            (
-                "x-message-ttl",
-                long("5"),
-                ": \"expected integer, got longstr\"",
-            ),
+            ("x-message-ttl", AMQPValue::LongInt(-1), ": {value_negative,-1}"),
+            ("x-message-ttl", long("5"), ": \"expected integer, got longstr\""),
             ("x-expires", AMQPValue::LongInt(0), ": {value_zero,0}"),
             (
                 "x-expires",
                 AMQPValue::LongLongInt(315_360_000_001),
                 ": {value_too_large,315360000001}",
             ),
-            (
-                "x-max-length",
-                AMQPValue::LongInt(-1),
-                ": {value_negative,-1}",
-            ),
-            (
-                "x-max-priority",
-                AMQPValue::LongInt(300),
-                ": {max_value_exceeded,300}",
-            ),
+            ("x-max-length", AMQPValue::LongInt(-1), ": {value_negative,-1}"),
+            ("x-max-priority", AMQPValue::LongInt(300), ": {max_value_exceeded,300}"),
             ("x-overflow", long("x"), ": invalid_overflow"),
-            (
-                "x-overflow",
-                AMQPValue::LongInt(1),
-                ": {unacceptable_type,signedint}",
-            ),
-            (
-                "x-single-active-consumer",
-                long("true"),
-                ": {unacceptable_type,longstr}",
-            ),
-            (
-                "x-queue-type",
-                long("foo"),
-                ": \"unsupported queue type 'foo'\"",
-            ),
-            (
-                "x-dead-letter-routing-key",
-                long("k"),
-                ": routing_key_but_no_dlx_defined",
-            ),
-            (
-                "x-delivery-limit",
-                AMQPValue::LongInt(1),
-                " of queue type rabbit_classic_queue",
-            ),
+            ("x-overflow", AMQPValue::LongInt(1), ": {unacceptable_type,signedint}"),
+            ("x-single-active-consumer", long("true"), ": {unacceptable_type,longstr}"),
+            ("x-queue-type", long("foo"), ": \"unsupported queue type 'foo'\""),
+            ("x-dead-letter-routing-key", long("k"), ": routing_key_but_no_dlx_defined"),
+            ("x-delivery-limit", AMQPValue::LongInt(1), " of queue type rabbit_classic_queue"),
         ];
         for (name, value, reason) in cases {
             let fault = rules(&table(name, value), false, "q", "/").unwrap_err();
@@ -396,10 +320,7 @@ mod tests {
             fault.explanation.into_owned()
         };
         let start = "inequivalent arg 'x-max-length' for queue 'q' in vhost '/': received";
-        assert_eq!(
-            text(&int(1), &int(2)),
-            format!("{start} '1' but current is '2'")
-        );
+        assert_eq!(text(&int(1), &int(2)), format!("{start} '1' but current is '2'"));
         assert_eq!(
             text(&int(1), &none),
             format!("{start} the value '1' of type 'signedint' but current is none")

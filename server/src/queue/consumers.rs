@@ -88,18 +88,26 @@ pub(crate) struct Consumer {
     out: Vec<Delivery>,
     /// Whether it is in its turn ring.
     in_ring: bool,
+    /// Its client has not read for a while: nobody waits for it.
+    stalled: bool,
 }
 
 impl Consumer {
     fn has_room(&self) -> bool {
+        self.has_prefetch() && self.has_window()
+    }
+
+    fn has_prefetch(&self) -> bool {
         let limit = match (self.spec.no_ack, self.spec.prefetch) {
             (true, _) => u32::MAX,
             (false, 0) => CONSUMER_UNACKED_MAX,
             (false, prefetch) => u32::from(prefetch),
         };
         self.unacked < limit
-            && self.window_messages < CONSUMER_WINDOW_MESSAGES
-            && self.window_bytes < CONSUMER_WINDOW_BYTES
+    }
+
+    fn has_window(&self) -> bool {
+        self.window_messages < CONSUMER_WINDOW_MESSAGES && self.window_bytes < CONSUMER_WINDOW_BYTES
     }
 }
 
@@ -125,10 +133,7 @@ pub(crate) struct Consumers {
 
 impl Consumers {
     pub(crate) fn new(single_active: bool) -> Consumers {
-        Consumers {
-            single_active,
-            ..Consumers::default()
-        }
+        Consumers { single_active, ..Consumers::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -139,8 +144,17 @@ impl Consumers {
         self.all.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Consumer> {
-        self.all.iter()
+    /// Whether someone would take more if only its connection came round to it.
+    pub(crate) fn any_behind(&self) -> bool {
+        let waits = |c: &Consumer| !self.single_active || self.active == Some(c.spec.id);
+        self.all.iter().any(|c| waits(c) && !c.stalled && !c.has_window() && c.has_prefetch())
+    }
+
+    /// Those that are behind have taken nothing for a while: their clients do not read.
+    pub(crate) fn stall(&mut self) {
+        for consumer in self.all.iter_mut().filter(|consumer| !consumer.has_window()) {
+            consumer.stalled = true;
+        }
     }
 
     /// Adds a consumer; it takes its turn after those that are there.
@@ -158,6 +172,7 @@ impl Consumers {
             window_bytes: 0,
             out: Vec::new(),
             in_ring: false,
+            stalled: false,
         });
         self.choose_active();
         self.rejoin(id);
@@ -166,9 +181,7 @@ impl Consumers {
 
     /// Removes every consumer that `leaves`, with the deliveries it has not been sent yet.
     pub(crate) fn remove(&mut self, leaves: impl Fn(&ConsumerSpec) -> bool) -> Vec<Consumer> {
-        let (gone, left) = std::mem::take(&mut self.all)
-            .into_iter()
-            .partition(|c| leaves(&c.spec));
+        let (gone, left) = std::mem::take(&mut self.all).into_iter().partition(|c| leaves(&c.spec));
         self.all = left;
         let gone: Vec<Consumer> = gone;
         for consumer in &gone {
@@ -217,6 +230,7 @@ impl Consumers {
         if let Some(consumer) = self.all.iter_mut().find(|c| c.spec.id == id) {
             consumer.window_messages = consumer.window_messages.saturating_sub(messages);
             consumer.window_bytes = consumer.window_bytes.saturating_sub(bytes);
+            consumer.stalled = false;
             self.rejoin(id);
         }
     }
@@ -231,11 +245,7 @@ impl Consumers {
 
     /// The channel's own limit may have room again.
     pub(crate) fn channel_freed(&mut self, channel: ChannelId) {
-        let ids = self
-            .all
-            .iter()
-            .filter(|c| c.spec.channel == channel)
-            .map(|c| c.spec.id);
+        let ids = self.all.iter().filter(|c| c.spec.channel == channel).map(|c| c.spec.id);
         for id in ids.collect::<Vec<_>>() {
             self.rejoin(id);
         }
@@ -280,11 +290,7 @@ impl Consumers {
         if !self.single_active || self.active.is_some() {
             return;
         }
-        let next = self
-            .all
-            .iter()
-            .rev()
-            .max_by_key(|consumer| consumer.spec.priority);
+        let next = self.all.iter().rev().max_by_key(|consumer| consumer.spec.priority);
         self.active = next.map(|consumer| consumer.spec.id);
         if let Some(id) = self.active {
             self.rejoin(id);

@@ -2,6 +2,7 @@
 
 pub(crate) mod arguments;
 pub(crate) mod consumers;
+pub(crate) mod flow;
 pub(crate) mod ready;
 pub(crate) mod state;
 mod task;
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::{ChannelId, ConnectionId};
 use consumers::{ConsumeError, ConsumerId, ConsumerSpec};
+use flow::Flow;
 use ready::Entry;
 use state::{DeleteRefusal, Got, Outcome};
 pub(crate) use task::start;
@@ -35,7 +37,17 @@ pub(crate) struct Queue {
     pub(crate) arguments: Arc<FieldTable>,
     /// The submission that made it durable: a second declare waits for it as the first did.
     pub(crate) created: OnceLock<Ticket>,
-    pub(crate) inbox: mpsc::Sender<Command>,
+    /// Whether publishers are to wait.
+    pub(crate) flow: Arc<Flow>,
+    pub(crate) inbox: Inbox,
+}
+
+/// The two ways to a queue's task. What publishers send may have to wait for consumers and for the store; what
+/// consumers send back must never wait behind it.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    ordered: mpsc::Sender<Command>,
+    feedback: mpsc::Sender<Command>,
 }
 
 /// What may be asked of a queue's task. Every reply is a oneshot; if the queue is gone the reply never comes.
@@ -102,20 +114,27 @@ pub(crate) struct QueueGone;
 impl Queue {
     /// Hands a command over; waits while the inbox is full.
     pub(crate) async fn send(&self, command: Command) -> Result<(), QueueGone> {
-        self.inbox.send(command).await.map_err(|_| QueueGone)
+        let inbox = match &command {
+            Command::Settle { .. }
+            | Command::Cancel { .. }
+            | Command::CloseChannel { .. }
+            | Command::WindowFreed { .. }
+            | Command::ChannelFreed { .. } => &self.inbox.feedback,
+            Command::Publish(_)
+            | Command::Consume { .. }
+            | Command::Get { .. }
+            | Command::Purge { .. }
+            | Command::Delete { .. }
+            | Command::Status { .. }
+            | Command::Stop => &self.inbox.ordered,
+        };
+        inbox.send(command).await.map_err(|_| QueueGone)
     }
 
     /// Hands over published messages; gives them back if the queue is gone.
     pub(crate) async fn publish(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
-        match self.inbox.try_send(Command::Publish(entries)) {
-            Ok(()) => Ok(()),
-            Err(mpsc::error::TrySendError::Full(command)) => self
-                .inbox
-                .send(command)
-                .await
-                .map_err(|refused| entries_of(refused.0)),
-            Err(mpsc::error::TrySendError::Closed(command)) => Err(entries_of(command)),
-        }
+        let sent = self.inbox.ordered.send(Command::Publish(entries)).await;
+        sent.map_err(|refused| entries_of(refused.0))
     }
 
     /// Hands a command over and waits for its reply.
@@ -130,7 +149,7 @@ impl Queue {
 
     /// Waits until its task has ended.
     pub(crate) async fn ended(&self) {
-        self.inbox.closed().await;
+        self.inbox.ordered.closed().await;
     }
 
     /// Whether `connection` may use it: only its owner may use an exclusive queue.

@@ -82,21 +82,13 @@ impl Ready {
             redelivered.remove_range(above..);
         }
         let paged_min = backlog.min();
-        Ready {
-            paged: backlog,
-            paged_min,
-            paged_redelivered: redelivered,
-            ..Ready::default()
-        }
+        Ready { paged: backlog, paged_min, paged_redelivered: redelivered, ..Ready::default() }
     }
 
     /// The number of ready messages.
     pub(crate) fn len(&self) -> usize {
         let paged = usize::try_from(self.paged.len()).unwrap_or(usize::MAX);
-        self.head
-            .len()
-            .saturating_add(self.tail.len())
-            .saturating_add(paged)
+        self.head.len().saturating_add(self.tail.len()).saturating_add(paged)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -123,14 +115,7 @@ impl Ready {
     pub(crate) fn requeue(&mut self, entry: Entry) {
         self.bytes += entry.cost();
         let in_tail = self.tail.front().is_some_and(|first| first.id < entry.id);
-        insert_in_order(
-            if in_tail {
-                &mut self.tail
-            } else {
-                &mut self.head
-            },
-            entry,
-        );
+        insert_in_order(if in_tail { &mut self.tail } else { &mut self.head }, entry);
     }
 
     /// Puts a message back at its old place that only the store still holds.
@@ -179,19 +164,15 @@ impl Ready {
         let mut missing = Vec::new();
         let mut found = found.into_iter().peekable();
         for &id in asked {
-            let message = found
-                .next_if(|(found_id, _)| *found_id == id)
-                .map(|(_, message)| message);
+            let message =
+                found.next_if(|(found_id, _)| *found_id == id).map(|(_, message)| message);
             // A purge may have taken the id while the store was reading.
             let Some(mark) = self.unpage(id) else {
                 continue;
             };
             match message {
                 Some(message) => {
-                    let PagedMark {
-                        durable,
-                        redelivered,
-                    } = mark;
+                    let PagedMark { durable, redelivered } = mark;
                     self.requeue_loaded(Entry {
                         id,
                         message,
@@ -243,10 +224,7 @@ impl Ready {
             self.bytes -= entry.cost();
             self.page(
                 entry.id,
-                PagedMark {
-                    durable: entry.durable,
-                    redelivered: entry.redelivered,
-                },
+                PagedMark { durable: entry.durable, redelivered: entry.redelivered },
             );
         }
         unstored

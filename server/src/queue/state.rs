@@ -10,6 +10,7 @@ use super::consumers::{ConsumeError, Consumer, ConsumerId, ConsumerSpec, Consume
 use super::ready::{Entry, Next, Ready};
 use super::unacked::{DeliveryRange, Returned, Session, Unacked};
 use crate::connection::ChannelId;
+use crate::limits::{MESSAGE_OVERHEAD_BYTES, QUEUE_FLOW_MESSAGES};
 
 /// What becomes of a delivered message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -118,6 +119,16 @@ impl State {
         self.ready.bytes() + self.unacked_bytes
     }
 
+    /// Whether publishes had better wait for the consumers; see [`QUEUE_FLOW_MESSAGES`].
+    pub(crate) fn is_ahead_of_consumers(&self) -> bool {
+        self.ready.len() >= QUEUE_FLOW_MESSAGES && self.consumers.any_behind()
+    }
+
+    /// The consumers that publishes have waited for do not read: nothing waits for them any more.
+    pub(crate) fn stall_consumers(&mut self) {
+        self.consumers.stall();
+    }
+
     /// Whether the last consumer of an auto-delete queue has left.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.rules.auto_delete && self.had_consumer && self.consumers.is_empty()
@@ -126,9 +137,7 @@ impl State {
     /// Takes in published messages, in the order of their ids.
     pub(crate) fn publish(&mut self, entries: Vec<Entry>) {
         if let Some(first) = entries.first() {
-            let first = self
-                .batch_first
-                .map_or(first.id, |earlier| earlier.min(first.id));
+            let first = self.batch_first.map_or(first.id, |earlier| earlier.min(first.id));
             self.batch_first = Some(first);
         }
         for entry in entries {
@@ -253,9 +262,7 @@ impl State {
             self.ready.compact_from(first);
         }
         let for_ready = memory_limit.saturating_sub(self.unacked_bytes);
-        self.effects
-            .page_out
-            .append(&mut self.ready.page_out(for_ready, committed));
+        self.effects.page_out.append(&mut self.ready.page_out(for_ready, committed));
     }
 
     /// Sends what [`State::dispatch`] gathered.
@@ -305,9 +312,7 @@ impl State {
     /// The queue goes: its consumers are to be told. Returns how many messages were ready.
     pub(crate) fn delete(&mut self) -> usize {
         let gone = self.consumers.remove(|_| true);
-        self.effects
-            .cancelled
-            .extend(gone.into_iter().map(|Consumer { spec, .. }| spec));
+        self.effects.cancelled.extend(gone.into_iter().map(|Consumer { spec, .. }| spec));
         self.ready.len()
     }
 
@@ -322,23 +327,12 @@ impl State {
         committed: Ticket,
     ) -> Delivery {
         self.delivered_to = self.delivered_to.max(entry.id);
-        let Entry {
-            id,
-            message,
-            ticket,
-            durable,
-            redelivered,
-        } = entry;
+        let Entry { id, message, ticket, durable, redelivered } = entry;
         if no_ack {
             if ticket.is_some() {
                 self.effects.settled.push(id);
             }
-            return Delivery {
-                id,
-                number: 0,
-                redelivered,
-                message,
-            };
+            return Delivery { id, number: 0, redelivered, message };
         }
         let stored = ticket.is_some_and(|ticket| ticket <= committed);
         // It may stay unacknowledged for long: it must not hold the read buffer it came in.
@@ -347,19 +341,8 @@ impl State {
         let session = self.sessions.entry(channel).or_default();
         let number = session.next_number();
         let consumer = consumer.map(|spec| spec.id);
-        session.push(Unacked {
-            id,
-            message: kept,
-            ticket,
-            durable,
-            consumer,
-        });
-        Delivery {
-            id,
-            number,
-            redelivered,
-            message,
-        }
+        session.push(Unacked { id, message: kept, ticket, durable, consumer });
+        Delivery { id, number, redelivered, message }
     }
 
     /// Asks the store for the next messages, once at a time.
@@ -372,7 +355,7 @@ impl State {
 }
 
 fn cost(message: &Message) -> usize {
-    message.size() + crate::limits::MESSAGE_OVERHEAD_BYTES
+    message.size() + MESSAGE_OVERHEAD_BYTES
 }
 
 fn give_back(ready: &mut Ready, unacked: Unacked) {

@@ -8,12 +8,14 @@ use leveret_persistence::{
     Batch, Change, IdSet, Message, MessageId, Publish, QueueId, Queues, ReadError,
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio::time;
 
 use super::consumers::ConsumerSpec;
+use super::flow::Flow;
 use super::state::{Got, Rules, State};
-use super::{Command, Queue, Status, entries_of};
+use super::{Command, Inbox, Queue, Status, entries_of};
 use crate::connection::{ChannelId, Event};
-use crate::limits::{QUEUE_BATCH_COMMANDS, QUEUE_INBOX_BATCHES};
+use crate::limits::{QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_INBOX_BATCHES};
 use crate::storage::Storage;
 use crate::vhost::Vhost;
 
@@ -27,19 +29,24 @@ pub(crate) fn start(
     delivered_to: MessageId,
     storage: Storage,
     vhost: Weak<Vhost>,
-    handle: impl FnOnce(mpsc::Sender<Command>) -> Queue,
+    handle: impl FnOnce(Inbox, Arc<Flow>) -> Queue,
 ) -> Arc<Queue> {
-    let (inbox, commands) = mpsc::channel(QUEUE_INBOX_BATCHES);
-    let queue = Arc::new(handle(inbox));
+    let (ordered, ordered_commands) = mpsc::channel(QUEUE_INBOX_BATCHES);
+    let (feedback, feedback_commands) = mpsc::channel(QUEUE_INBOX_BATCHES);
+    let flow = Arc::<Flow>::default();
+    let queue = Arc::new(handle(Inbox { ordered, feedback }, Arc::clone(&flow)));
     let task = Task {
         id: queue.id,
         name: Arc::clone(&queue.name),
         stored: queue.stored,
         state: State::new(rules, backlog, delivered_to),
+        flow,
         storage,
         vhost,
-        commands,
+        ordered: ordered_commands,
+        feedback: feedback_commands,
         load: None,
+        paging: None,
         waiting_gets: VecDeque::new(),
         counted_memory: 0,
         end: None,
@@ -53,11 +60,15 @@ struct Task {
     name: leveret_routing::Name,
     stored: bool,
     state: State,
+    flow: Arc<Flow>,
     storage: Storage,
     vhost: Weak<Vhost>,
-    commands: mpsc::Receiver<Command>,
+    ordered: mpsc::Receiver<Command>,
+    feedback: mpsc::Receiver<Command>,
     /// The read under way, and the ids it is for.
     load: Option<(Vec<MessageId>, oneshot::Receiver<Loaded>)>,
+    /// Told when the store has written what was submitted so far, while memory is short.
+    paging: Option<oneshot::Receiver<()>>,
     /// `basic.get`s that wait for the store.
     waiting_gets: VecDeque<(ChannelId, bool, oneshot::Sender<Got>)>,
     /// What this queue has added to the node's count of memory.
@@ -76,21 +87,35 @@ enum End {
 
 impl Task {
     async fn run(mut self) {
-        let mut batch = Vec::with_capacity(QUEUE_BATCH_COMMANDS);
+        let mut feedback = Vec::with_capacity(QUEUE_BATCH_COMMANDS);
+        let mut ordered = Vec::with_capacity(QUEUE_BATCH_COMMANDS);
         while self.end.is_none() {
+            let takes_publishes = self.paging.is_none() || self.storage.committer.failed();
             tokio::select! {
-                taken = self.commands.recv_many(&mut batch, QUEUE_BATCH_COMMANDS) => {
+                biased;
+                taken = self.feedback.recv_many(&mut feedback, QUEUE_BATCH_COMMANDS) => {
                     if taken == 0 {
                         break;
-                    }
-                    for command in batch.drain(..) {
-                        self.handle(command);
                     }
                 }
                 (asked, loaded) = read_back(&mut self.load) => {
                     self.load = None;
                     self.take_loaded(&asked, loaded);
                 }
+                () = written(&mut self.paging), if self.paging.is_some() => self.paging = None,
+                taken = self.ordered.recv_many(&mut ordered, QUEUE_BATCH_COMMANDS),
+                    if takes_publishes =>
+                {
+                    if taken == 0 {
+                        break;
+                    }
+                }
+                () = time::sleep(QUEUE_FLOW_PATIENCE), if self.flow.is_held() => {
+                    self.state.stall_consumers();
+                }
+            }
+            for command in feedback.drain(..).chain(ordered.drain(..)) {
+                self.handle(command);
             }
             self.deliver();
             if self.state.is_abandoned() && self.end.is_none() {
@@ -109,12 +134,7 @@ impl Task {
         }
         match command {
             Command::Publish(entries) => self.state.publish(entries),
-            Command::Settle {
-                channel,
-                ranges,
-                outcome,
-                stored,
-            } => {
+            Command::Settle { channel, ranges, outcome, stored } => {
                 self.state.settle(channel, &ranges, outcome, stored);
             }
             Command::Consume { spec, reply } => drop(reply.send(self.state.consume(*spec))),
@@ -123,37 +143,25 @@ impl Task {
                 reply.send(()).ok();
             }
             Command::CloseChannel { channel } => self.state.close_channel(channel),
-            Command::Get {
-                channel,
-                no_ack,
-                reply,
-            } => {
+            Command::Get { channel, no_ack, reply } => {
                 self.waiting_gets.push_back((channel, no_ack, reply));
                 self.answer_gets();
             }
-            Command::WindowFreed {
-                id,
-                messages,
-                bytes,
-            } => {
+            Command::WindowFreed { id, messages, bytes } => {
                 self.state.window_freed(id, messages, bytes);
             }
             Command::ChannelFreed { channel } => self.state.channel_freed(channel),
             Command::Purge { reply } => drop(reply.send(self.state.purge())),
-            Command::Delete {
-                if_unused,
-                if_empty,
-                reply,
-            } => {
+            Command::Delete { if_unused, if_empty, reply } => {
                 let verdict = self.state.may_delete(if_unused, if_empty);
                 let verdict = verdict.map(|()| self.delete());
-                drop(reply.send(verdict));
+                reply.send(verdict).ok();
             }
             Command::Status { reply } => {
                 // Counts as RabbitMQ's: what a consumer could have had is delivered first.
                 self.deliver();
                 let (ready, consumers) = (self.state.ready_count(), self.state.consumer_count());
-                drop(reply.send(Status { ready, consumers }));
+                reply.send(Status { ready, consumers }).ok();
             }
             Command::Stop => self.stop(),
         }
@@ -165,10 +173,7 @@ impl Task {
             return;
         }
         let entries = entries_of(command);
-        let stored = entries
-            .iter()
-            .filter(|entry| entry.ticket.is_some())
-            .map(|entry| entry.id);
+        let stored = entries.iter().filter(|entry| entry.ticket.is_some()).map(|entry| entry.id);
         self.state.effects.settled.extend(stored);
     }
 
@@ -205,11 +210,15 @@ impl Task {
 
     fn deliver(&mut self) {
         let committed = self.storage.committer.committed();
-        self.state
-            .dispatch(self.storage.memory_limit(self.counted_memory), committed);
+        let limit = self.storage.memory_limit(self.counted_memory);
+        self.state.dispatch(limit, committed);
         self.state.flush(send_deliveries);
         self.carry_out();
         let memory = self.state.memory();
+        self.flow.hold(self.state.is_ahead_of_consumers());
+        if memory > limit && self.paging.is_none() {
+            self.paging = Some(self.submit_told(Batch::default()));
+        }
         self.storage.memory_changed(self.counted_memory, memory);
         self.counted_memory = memory;
     }
@@ -218,14 +227,8 @@ impl Task {
         let effects = std::mem::take(&mut self.state.effects);
         let mut ids = ranges(effects.settled);
         ids.extend(effects.settled_set.iter().fold(Vec::new(), extend_ranges));
-        let changes = if ids.is_empty() {
-            Vec::new()
-        } else {
-            vec![Change::Settle {
-                queue: self.id,
-                ids,
-            }]
-        };
+        let changes =
+            if ids.is_empty() { Vec::new() } else { vec![Change::Settle { queue: self.id, ids }] };
         let paged: Vec<MessageId> = effects.page_out.iter().map(|(id, _)| *id).collect();
         let publishes: Vec<Publish> = effects
             .page_out
@@ -238,39 +241,42 @@ impl Task {
             })
             .collect();
         if !changes.is_empty() || !publishes.is_empty() {
-            let ticket = self.storage.committer.submit(Batch {
-                publishes,
-                changes,
-                ..Batch::default()
-            });
+            let ticket =
+                self.storage.committer.submit(Batch { publishes, changes, ..Batch::default() });
             self.state.page_out_submitted(&paged, ticket);
         }
         if !effects.load.is_empty() {
             let (done, answer) = oneshot::channel();
             let ids = effects.load.clone();
-            self.storage
-                .reader
-                .read(ids, Box::new(move |loaded| drop(done.send(loaded))));
+            self.storage.reader.read(ids, Box::new(move |loaded| drop(done.send(loaded))));
             self.load = Some((effects.load, answer));
         }
         for spec in effects.cancelled {
-            let cancelled = Event::ConsumerCancelled {
-                channel: spec.channel,
-                consumer: spec.id,
-            };
+            let cancelled = Event::ConsumerCancelled { channel: spec.channel, consumer: spec.id };
             spec.outbox.send(cancelled);
         }
     }
 
+    /// Submits a batch behind all others; the receiver is told when the store has finished it, well or badly.
+    fn submit_told(&self, batch: Batch) -> oneshot::Receiver<()> {
+        let (done, written) = oneshot::channel();
+        self.storage.committer.submit(batch.on_done(Box::new(move |_| {
+            done.send(()).ok();
+        })));
+        written
+    }
+
     fn delete(&mut self) -> usize {
         self.end = Some(End::Deleted);
-        self.commands.close();
+        self.ordered.close();
+        self.feedback.close();
         self.state.delete()
     }
 
     fn stop(&mut self) {
         self.end = Some(End::Stopped);
-        self.commands.close();
+        self.ordered.close();
+        self.feedback.close();
         if self.stored && self.state.delivered_to() > 0 {
             let id = self.state.delivered_to();
             let delivered_to = Change::DeliveredTo { queue: self.id, id };
@@ -280,19 +286,17 @@ impl Task {
 
     /// Empties the inbox of a queue that ends, so that the store forgets what was in it.
     async fn drain(&mut self) {
-        while let Some(command) = self.commands.recv().await {
+        while let Some(command) = self.ordered.recv().await {
             self.refuse(command);
         }
         self.carry_out();
+        self.flow.hold(false);
         self.storage.memory_changed(self.counted_memory, 0);
     }
 }
 
 fn send_deliveries(spec: &Arc<ConsumerSpec>, messages: Vec<super::consumers::Delivery>) {
-    spec.outbox.send(Event::Deliver {
-        consumer: Arc::clone(spec),
-        messages,
-    });
+    spec.outbox.send(Event::Deliver { consumer: Arc::clone(spec), messages });
 }
 
 /// Waits for the read under way; for ever if there is none. A reader that has stopped answers nothing more.
@@ -305,6 +309,14 @@ async fn read_back(
             Err(_) => std::future::pending().await,
         },
         None => std::future::pending().await,
+    }
+}
+
+/// Waits until the store has written what is being paged out.
+async fn written(paging: &mut Option<oneshot::Receiver<()>>) {
+    if let Some(written) = paging {
+        // A committer that has stopped writes nothing more, and says so the same way.
+        written.await.ok();
     }
 }
 

@@ -32,28 +32,12 @@ pub(crate) struct Unacked {
 impl Unacked {
     /// The message as it goes back to the queue, marked as redelivered.
     pub(crate) fn into_returned(self) -> Returned {
-        let Unacked {
-            id,
-            message,
-            ticket,
-            durable,
-            ..
-        } = self;
+        let Unacked { id, message, ticket, durable, .. } = self;
         match message {
-            Some(message) => Returned::InMemory(Entry {
-                id,
-                message,
-                ticket,
-                durable,
-                redelivered: true,
-            }),
-            None => Returned::InStore(
-                id,
-                PagedMark {
-                    durable,
-                    redelivered: true,
-                },
-            ),
+            Some(message) => {
+                Returned::InMemory(Entry { id, message, ticket, durable, redelivered: true })
+            }
+            None => Returned::InStore(id, PagedMark { durable, redelivered: true }),
         }
     }
 }
@@ -136,22 +120,14 @@ mod tests {
         let mut session = Session::default();
         for id in 0..count {
             let message = Some(Message::new(b"", b"q", b"", b""));
-            session.push(Unacked {
-                id,
-                message,
-                ticket: None,
-                durable: false,
-                consumer: None,
-            });
+            session.push(Unacked { id, message, ticket: None, durable: false, consumer: None });
         }
         session
     }
 
     fn taken(session: &mut Session, first: u64, last: u64) -> Vec<MessageId> {
         let mut ids = Vec::new();
-        session.take(DeliveryRange { first, last }, |unacked| {
-            ids.push(unacked.id)
-        });
+        session.take(DeliveryRange { first, last }, |unacked| ids.push(unacked.id));
         ids
     }
 

@@ -17,9 +17,7 @@ impl Vhost {
         let mut change = self.change();
         let stored = is_stored(&change.topology, &binding);
         if stored {
-            change
-                .rows
-                .push(Change::PutBinding(self.binding_record(&binding)));
+            change.rows.push(Change::PutBinding(self.binding_record(&binding)));
         }
         match change.topology.graph.bind(binding) {
             Ok(true) => Ok(change.apply()),
@@ -71,12 +69,7 @@ impl Vhost {
 
 /// A binding outlives a restart if both of its ends do.
 fn is_stored(topology: &Topology, binding: &Binding) -> bool {
-    let durable = |name: &str| {
-        topology
-            .graph
-            .exchange(name)
-            .is_some_and(|found| found.durable)
-    };
+    let durable = |name: &str| topology.graph.exchange(name).is_some_and(|found| found.durable);
     durable(&binding.source)
         && match &binding.destination {
             Destination::Queue(name) => topology.queues.get(name).is_some_and(|queue| queue.stored),

@@ -26,14 +26,7 @@ impl Vhost {
         &self,
         declare: ExchangeDeclare<'_>,
     ) -> Result<Option<Ticket>, Fault> {
-        let ExchangeDeclare {
-            name,
-            kind,
-            durable,
-            auto_delete,
-            internal,
-            arguments,
-        } = declare;
+        let ExchangeDeclare { name, kind, durable, auto_delete, internal, arguments } = declare;
         let kind: ExchangeType = kind.parse().map_err(|_| {
             let text = format!("unknown exchange type '{kind}'");
             Fault::new(ReplyCode::PreconditionFailed, text)
@@ -53,9 +46,7 @@ impl Vhost {
             return Err(refusals::reserved_prefix(Resource::Exchange(name)));
         }
         if durable {
-            change
-                .rows
-                .push(Change::PutExchange(self.exchange_record(&exchange)));
+            change.rows.push(Change::PutExchange(self.exchange_record(&exchange)));
         }
         match change.topology.graph.declare_exchange(exchange) {
             Ok(Declared::New) => Ok(change.apply()),
@@ -64,9 +55,7 @@ impl Vhost {
             Err(error) => {
                 let (property, resource) = (error.property.as_str(), Resource::Exchange(name));
                 let (received, current) = (&error.received, &error.current);
-                Err(refusals::inequivalent(
-                    property, resource, &self.name, received, current,
-                ))
+                Err(refusals::inequivalent(property, resource, &self.name, received, current))
             }
         }
     }

@@ -50,11 +50,8 @@ pub(crate) struct Vhost {
 impl Vhost {
     /// A vhost with the predeclared exchanges and nothing else.
     pub(crate) fn new(name: VhostName, storage: Storage) -> Arc<Vhost> {
-        let topology = Topology {
-            version: 0,
-            graph: Graph::new(),
-            queues: imbl::HashMap::default(),
-        };
+        let topology =
+            Topology { version: 0, graph: Graph::new(), queues: imbl::HashMap::default() };
         Arc::new(Vhost {
             name,
             topology: ArcSwap::from_pointee(topology),
@@ -92,12 +89,7 @@ impl Vhost {
         // A panic while holding it leaves the topology as it was before: it is only ever replaced whole.
         let guard = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let topology = Topology::clone(&self.topology.load());
-        TopologyChange {
-            vhost: self,
-            topology,
-            rows: Vec::new(),
-            _guard: guard,
-        }
+        TopologyChange { vhost: self, topology, rows: Vec::new(), _guard: guard }
     }
 }
 
@@ -117,10 +109,7 @@ impl TopologyChange<'_> {
         self.topology.version += 1;
         self.vhost.topology.store(Arc::new(self.topology));
         (!self.rows.is_empty()).then(|| {
-            let batch = Batch {
-                changes: self.rows,
-                ..Batch::default()
-            };
+            let batch = Batch { changes: self.rows, ..Batch::default() };
             self.vhost.storage.committer.submit(batch)
         })
     }

@@ -97,21 +97,15 @@ impl Router {
             .route_keys(exchange, &keys, &headers, &mut self.walk)
             .map_err(|NoExchange| no_exchange(vhost, exchange))?;
         let names = self.walk.queues().iter();
-        let targets: Vec<Arc<Queue>> = names
-            .filter_map(|name| topology.queues.get(name).cloned())
-            .collect();
-        let stored = targets
-            .iter()
-            .filter(|queue| queue.stored)
-            .map(|queue| queue.id)
-            .collect();
+        let targets: Vec<Arc<Queue>> =
+            names.filter_map(|name| topology.queues.get(name).cloned()).collect();
+        let stored = targets.iter().filter(|queue| queue.stored).map(|queue| queue.id).collect();
         let route = Arc::new(Route { targets, stored });
         if extra.is_empty() && self.walk.cacheable() {
             if self.known.len() >= ROUTE_CACHE_ENTRIES {
                 self.known.clear();
             }
-            self.known
-                .insert(self.scratch.as_slice().into(), Arc::clone(&route));
+            self.known.insert(self.scratch.as_slice().into(), Arc::clone(&route));
         }
         Ok(route)
     }
@@ -120,12 +114,7 @@ impl Router {
         let Publisher { user, permissions } = &self.publisher;
         if !permissions.allows(Right::Write, exchange) {
             let resource = Resource::Exchange(exchange);
-            return Err(refusals::access_refused(
-                Right::Write,
-                resource,
-                &vhost.name,
-                user,
-            ));
+            return Err(refusals::access_refused(Right::Write, resource, &vhost.name, user));
         }
         match topology.graph.exchange(exchange) {
             None => Err(no_exchange(vhost, exchange)),
@@ -162,14 +151,12 @@ impl ExtraKeys {
             match properties.header(name) {
                 None => continue,
                 Some(AMQPValue::FieldArray(array)) => {
-                    extra
-                        .keys
-                        .extend(array.as_slice().iter().filter_map(|key| match key {
-                            AMQPValue::LongString(key) => {
-                                Some(String::from_utf8_lossy(key.as_bytes()).into_owned())
-                            }
-                            _ => None,
-                        }));
+                    extra.keys.extend(array.as_slice().iter().filter_map(|key| match key {
+                        AMQPValue::LongString(key) => {
+                            Some(String::from_utf8_lossy(key.as_bytes()).into_owned())
+                        }
+                        _ => None,
+                    }));
                 }
                 Some(other) => {
                     let text = format!(

@@ -57,20 +57,12 @@ impl Vhost {
         };
         let queue = self.start_queue(definition, rules, IdSet::new(), 0);
         change.topology.graph.add_queue(Arc::clone(&queue.name));
-        change
-            .topology
-            .queues
-            .insert(Arc::clone(&queue.name), Arc::clone(&queue));
+        change.topology.queues.insert(Arc::clone(&queue.name), Arc::clone(&queue));
         if queue.stored {
-            change
-                .rows
-                .push(Change::PutQueue(self.queue_record(&queue)));
+            change.rows.push(Change::PutQueue(self.queue_record(&queue)));
         }
         if let Some(ticket) = change.apply() {
-            queue
-                .created
-                .set(ticket)
-                .expect("a new queue is submitted once");
+            queue.created.set(ticket).expect("a new queue is submitted once");
         }
         Ok(queue)
     }
@@ -95,13 +87,7 @@ impl Vhost {
         if_unused: bool,
         if_empty: bool,
     ) -> Result<usize, Fault> {
-        let verdict = queue
-            .ask(|reply| Command::Delete {
-                if_unused,
-                if_empty,
-                reply,
-            })
-            .await;
+        let verdict = queue.ask(|reply| Command::Delete { if_unused, if_empty, reply }).await;
         match verdict {
             Ok(Ok(count)) => {
                 let ticket = self.forget_queue(queue.id, &queue.name);
@@ -129,40 +115,19 @@ impl Vhost {
         backlog: IdSet,
         delivered_to: MessageId,
     ) -> Arc<Queue> {
-        let Definition {
-            id,
-            name,
-            durable,
-            auto_delete,
-            owner,
-            arguments,
-        } = definition;
+        let Definition { id, name, durable, auto_delete, owner, arguments } = definition;
         let stored = durable && owner.is_none();
         let (storage, vhost) = (self.storage.clone(), Arc::downgrade(self));
-        queue::start(rules, backlog, delivered_to, storage, vhost, |inbox| {
+        queue::start(rules, backlog, delivered_to, storage, vhost, |inbox, flow| {
             let created = OnceLock::new();
-            Queue {
-                id,
-                name,
-                durable,
-                stored,
-                auto_delete,
-                owner,
-                arguments,
-                created,
-                inbox,
-            }
+            Queue { id, name, durable, stored, auto_delete, owner, arguments, created, flow, inbox }
         })
     }
 
     /// Takes a queue out of the topology. Another queue that has its name by now stays.
     fn forget_queue(&self, id: QueueId, name: &Name) -> Option<Ticket> {
         let mut change = self.change();
-        let queue = change
-            .topology
-            .queues
-            .get(name)
-            .filter(|queue| queue.id == id)?;
+        let queue = change.topology.queues.get(name).filter(|queue| queue.id == id)?;
         let stored = queue.stored;
         change.topology.queues.remove(name);
         let removed = change.topology.graph.remove_queue(name);

@@ -38,11 +38,7 @@ pub(crate) fn recover(
         let mine = |other: &str| other == record.name;
         let mut change = vhost.change();
         let graph = &mut change.topology.graph;
-        for exchange in definitions
-            .exchanges
-            .iter()
-            .filter(|exchange| mine(&exchange.vhost))
-        {
+        for exchange in definitions.exchanges.iter().filter(|exchange| mine(&exchange.vhost)) {
             let declared = graph.declare_exchange(read_exchange(exchange)?);
             declared.map_err(|error| bad("exchange", &exchange.name, error))?;
         }
@@ -52,16 +48,9 @@ pub(crate) fn recover(
             let delivered_to = if clean { queue.delivered_to } else { last };
             let queue = start_queue(&vhost, queue, backlog, delivered_to)?;
             change.topology.graph.add_queue(Arc::clone(&queue.name));
-            change
-                .topology
-                .queues
-                .insert(Arc::clone(&queue.name), queue);
+            change.topology.queues.insert(Arc::clone(&queue.name), queue);
         }
-        for binding in definitions
-            .bindings
-            .iter()
-            .filter(|binding| mine(&binding.vhost))
-        {
+        for binding in definitions.bindings.iter().filter(|binding| mine(&binding.vhost)) {
             let bound = change.topology.graph.bind(read_binding(binding)?);
             bound.map_err(|error| bad("binding", &binding.source, error))?;
         }
@@ -93,28 +82,11 @@ fn start_queue(
 }
 
 fn read_exchange(record: &ExchangeRecord) -> Result<Exchange, BadRecord> {
-    let ExchangeRecord {
-        name,
-        kind,
-        durable,
-        auto_delete,
-        internal,
-        arguments,
-        ..
-    } = record;
-    let kind = kind
-        .parse()
-        .map_err(|_| bad("exchange", name, format!("its type is '{kind}'")))?;
+    let ExchangeRecord { name, kind, durable, auto_delete, internal, arguments, .. } = record;
+    let kind = kind.parse().map_err(|_| bad("exchange", name, format!("its type is '{kind}'")))?;
     let arguments = read_arguments(arguments).map_err(|error| bad("exchange", name, error))?;
-    Exchange::new(
-        name.as_str(),
-        kind,
-        *durable,
-        *auto_delete,
-        *internal,
-        arguments,
-    )
-    .map_err(|error| bad("exchange", name, error))
+    Exchange::new(name.as_str(), kind, *durable, *auto_delete, *internal, arguments)
+        .map_err(|error| bad("exchange", name, error))
 }
 
 fn read_binding(record: &BindingRecord) -> Result<Binding, BadRecord> {
@@ -134,16 +106,9 @@ fn read_binding(record: &BindingRecord) -> Result<Binding, BadRecord> {
 }
 
 fn read_arguments(text: &str) -> Result<FieldTable, serde_json::Error> {
-    if text.is_empty() {
-        Ok(FieldTable::default())
-    } else {
-        serde_json::from_str(text)
-    }
+    if text.is_empty() { Ok(FieldTable::default()) } else { serde_json::from_str(text) }
 }
 
 fn bad(kind: &str, name: &str, reason: impl ToString) -> BadRecord {
-    BadRecord {
-        what: format!("{kind} '{name}'"),
-        reason: reason.to_string(),
-    }
+    BadRecord { what: format!("{kind} '{name}'"), reason: reason.to_string() }
 }

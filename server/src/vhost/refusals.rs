@@ -22,10 +22,7 @@ impl Resource<'_> {
 }
 
 pub(crate) fn not_found(resource: Resource<'_>, vhost: &str) -> Fault {
-    Fault::new(
-        ReplyCode::NotFound,
-        format!("no {}", resource.in_vhost(vhost)),
-    )
+    Fault::new(ReplyCode::NotFound, format!("no {}", resource.in_vhost(vhost)))
 }
 
 pub(crate) fn no_previously_declared_queue() -> Fault {
@@ -72,26 +69,17 @@ pub(crate) fn reserved_prefix(resource: Resource<'_>) -> Fault {
 }
 
 pub(crate) fn default_exchange() -> Fault {
-    Fault::new(
-        ReplyCode::AccessRefused,
-        "operation not permitted on the default exchange",
-    )
+    Fault::new(ReplyCode::AccessRefused, "operation not permitted on the default exchange")
 }
 
 pub(crate) fn system_exchange(name: &str, vhost: &str) -> Fault {
     let exchange = Resource::Exchange(name).in_vhost(vhost);
-    Fault::new(
-        ReplyCode::AccessRefused,
-        format!("deletion of system {exchange} not allowed"),
-    )
+    Fault::new(ReplyCode::AccessRefused, format!("deletion of system {exchange} not allowed"))
 }
 
 pub(crate) fn internal_exchange(name: &str, vhost: &str) -> Fault {
     let exchange = Resource::Exchange(name).in_vhost(vhost);
-    Fault::new(
-        ReplyCode::AccessRefused,
-        format!("cannot publish to internal {exchange}"),
-    )
+    Fault::new(ReplyCode::AccessRefused, format!("cannot publish to internal {exchange}"))
 }
 
 /// `received` and `current` as RabbitMQ prints them, quotes included.
@@ -112,10 +100,7 @@ pub(crate) fn inequivalent(
 }
 
 pub(crate) fn in_use(resource: Resource<'_>, vhost: &str) -> Fault {
-    Fault::new(
-        ReplyCode::PreconditionFailed,
-        format!("{} in use", resource.in_vhost(vhost)),
-    )
+    Fault::new(ReplyCode::PreconditionFailed, format!("{} in use", resource.in_vhost(vhost)))
 }
 
 pub(crate) fn not_empty(queue: &str, vhost: &str) -> Fault {
@@ -125,10 +110,7 @@ pub(crate) fn not_empty(queue: &str, vhost: &str) -> Fault {
 
 pub(crate) fn exclusive_use(queue: &str, vhost: &str) -> Fault {
     let queue = Resource::Queue(queue).in_vhost(vhost);
-    Fault::new(
-        ReplyCode::AccessRefused,
-        format!("{queue} in exclusive use"),
-    )
+    Fault::new(ReplyCode::AccessRefused, format!("{queue} in exclusive use"))
 }
 
 /// The store has failed: nothing that has to outlive a restart can be accepted.

@@ -57,31 +57,26 @@ impl ReplyTo {
         name.starts_with(PREFIX.as_bytes())
     }
 
+    /// Whether a name means direct replies and no queue: the pseudo-queue or an address.
+    pub(crate) fn owns(name: &str) -> bool {
+        name == REPLY_TO || ReplyTo::is_address(name.as_bytes())
+    }
+
     /// A channel starts to wait for replies.
     pub(crate) fn join(&self, channel: ChannelId, outbox: Outbox) -> ReplyAddress {
         // Whoever knows the name may reply: it must not be guessed.
         let token: [u8; 24] = rand::random();
         let name: Arc<str> = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(token)).into();
         let under_way = Arc::new(AtomicUsize::new(0));
-        let requester = Requester {
-            outbox,
-            channel,
-            under_way: Arc::clone(&under_way),
-        };
-        let mut requesters = self
-            .requesters
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let requester = Requester { outbox, channel, under_way: Arc::clone(&under_way) };
+        let mut requesters = self.requesters.write().unwrap_or_else(PoisonError::into_inner);
         requesters.insert(Arc::clone(&name), requester);
         ReplyAddress { name, under_way }
     }
 
     /// A channel waits no more.
     pub(crate) fn leave(&self, address: &ReplyAddress) {
-        let mut requesters = self
-            .requesters
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut requesters = self.requesters.write().unwrap_or_else(PoisonError::into_inner);
         requesters.remove(&address.name);
     }
 
@@ -96,10 +91,7 @@ impl ReplyTo {
             return;
         };
         if requester.under_way.fetch_add(1, Ordering::Relaxed) < REPLY_TO_WINDOW {
-            requester.outbox.send(Event::Reply {
-                channel: requester.channel,
-                message,
-            });
+            requester.outbox.send(Event::Reply { channel: requester.channel, message });
         } else {
             requester.under_way.fetch_sub(1, Ordering::Relaxed);
         }
@@ -107,10 +99,7 @@ impl ReplyTo {
 
     fn requester(&self, name: &[u8]) -> Option<Requester> {
         let name = str::from_utf8(name).ok()?;
-        let requesters = self
-            .requesters
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let requesters = self.requesters.read().unwrap_or_else(PoisonError::into_inner);
         requesters.get(name).cloned()
     }
 }

@@ -70,18 +70,7 @@ pub(super) fn table() -> impl Strategy<Value = FieldTable> {
 /// Properties, each of them present or absent.
 pub(super) fn properties() -> impl Strategy<Value = BasicProperties> {
     let text = || option::of(short_string());
-    let texts = (
-        text(),
-        text(),
-        text(),
-        text(),
-        text(),
-        text(),
-        text(),
-        text(),
-        text(),
-        text(),
-    );
+    let texts = (text(), text(), text(), text(), text(), text(), text(), text(), text(), text());
     let others = (
         option::of(table()),
         option::of(any::<u8>()),
@@ -119,13 +108,7 @@ pub(super) fn properties() -> impl Strategy<Value = BasicProperties> {
 
 /// A method that a client sends or a broker answers, of every class and every shape of arguments.
 pub(super) fn method() -> impl Strategy<Value = AMQPClass> {
-    prop_oneof![
-        declarations(),
-        bindings(),
-        consuming(),
-        connection_methods(),
-        small_methods()
-    ]
+    prop_oneof![declarations(), bindings(), consuming(), connection_methods(), small_methods()]
 }
 
 fn declarations() -> impl Strategy<Value = AMQPClass> {
@@ -208,15 +191,8 @@ fn consuming() -> impl Strategy<Value = AMQPClass> {
                     arguments,
                 }),
                 1 => basic::AMQPMethod::ConsumeOk(basic::ConsumeOk { consumer_tag }),
-                2 => basic::AMQPMethod::Cancel(basic::Cancel {
-                    consumer_tag,
-                    nowait: a,
-                }),
-                3 => basic::AMQPMethod::Nack(basic::Nack {
-                    delivery_tag,
-                    multiple: a,
-                    requeue: b,
-                }),
+                2 => basic::AMQPMethod::Cancel(basic::Cancel { consumer_tag, nowait: a }),
+                3 => basic::AMQPMethod::Nack(basic::Nack { delivery_tag, multiple: a, requeue: b }),
                 _ => basic::AMQPMethod::Get(basic::Get { queue, no_ack: a }),
             })
         },
@@ -225,15 +201,8 @@ fn consuming() -> impl Strategy<Value = AMQPClass> {
 
 fn connection_methods() -> impl Strategy<Value = AMQPClass> {
     let names = (short_string(), short_string());
-    (
-        names,
-        table(),
-        long_string(),
-        any::<u16>(),
-        any::<u32>(),
-        0..5,
-    )
-        .prop_map(|((first, second), table, long, short, frame_max, which)| {
+    (names, table(), long_string(), any::<u16>(), any::<u32>(), 0..5).prop_map(
+        |((first, second), table, long, short, frame_max, which)| {
             AMQPClass::Connection(match which {
                 0 => connection::AMQPMethod::Start(connection::Start {
                     version_major: 0,
@@ -253,9 +222,7 @@ fn connection_methods() -> impl Strategy<Value = AMQPClass> {
                     frame_max,
                     heartbeat: short,
                 }),
-                3 => connection::AMQPMethod::Open(connection::Open {
-                    virtual_host: first,
-                }),
+                3 => connection::AMQPMethod::Open(connection::Open { virtual_host: first }),
                 _ => connection::AMQPMethod::Close(connection::Close {
                     reply_code: short,
                     reply_text: first,
@@ -263,7 +230,8 @@ fn connection_methods() -> impl Strategy<Value = AMQPClass> {
                     method_id: short,
                 }),
             })
-        })
+        },
+    )
 }
 
 fn small_methods() -> impl Strategy<Value = AMQPClass> {

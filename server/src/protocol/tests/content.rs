@@ -36,9 +36,7 @@ fn their_frames(
 }
 
 fn raw(properties: &BasicProperties) -> Vec<u8> {
-    basic::gen_properties(properties)(WriteContext::from(Vec::new()))
-        .unwrap()
-        .write
+    basic::gen_properties(properties)(WriteContext::from(Vec::new())).unwrap().write
 }
 
 /// The frame-max of a test, and the body bytes that one frame then carries.
@@ -108,10 +106,7 @@ fn content_out_of_place_is_refused_in_the_words_of_rabbitmq() {
 #[test]
 fn the_largest_body_allowed_may_be_announced() {
     let header = decode_content_header(&content_header(60, 0, BODY_SIZE_MAX)).unwrap();
-    assert_eq!(
-        (header.body_size, header.properties),
-        (BODY_SIZE_MAX, 12..14)
-    );
+    assert_eq!((header.body_size, header.properties), (BODY_SIZE_MAX, 12..14));
 }
 
 #[test]
@@ -125,10 +120,7 @@ fn a_malformed_publish_or_ack_is_refused() {
             decode_publish(&[0, 60, 0, 40, 0, 0, 1, 0xFF, 0, 0]).unwrap_err(),
             "FRAME_ERROR - Malformed UTF-8 in shortstr",
         ),
-        (
-            decode_ack(&[0, 60, 0, 80, 0]).unwrap_err(),
-            "SYNTAX_ERROR - malformed basic.ack",
-        ),
+        (decode_ack(&[0, 60, 0, 80, 0]).unwrap_err(), "SYNTAX_ERROR - malformed basic.ack"),
     ];
     for (fault, text) in table {
         assert_eq!(fault.reply_text().as_str(), text);

@@ -13,10 +13,7 @@ use proptest::prelude::*;
 
 /// A table without its length.
 fn encoded_fields(table: &FieldTable) -> Vec<u8> {
-    gen_field_table(table)(WriteContext::from(Vec::new()))
-        .unwrap()
-        .write
-        .split_off(4)
+    gen_field_table(table)(WriteContext::from(Vec::new())).unwrap().write.split_off(4)
 }
 
 fn with_length(bytes: &[u8]) -> Vec<u8> {
@@ -31,11 +28,7 @@ pub(super) fn nested(depth: usize, value_type: u8) -> Vec<u8> {
     for level in 1..depth {
         let is_outermost = level + 1 == depth;
         let has_name = value_type == b'F' || is_outermost;
-        let mut outer = if has_name {
-            vec![1, b'k', value_type]
-        } else {
-            vec![value_type]
-        };
+        let mut outer = if has_name { vec![1, b'k', value_type] } else { vec![value_type] };
         outer.extend(with_length(&inner));
         inner = outer;
     }
@@ -49,15 +42,9 @@ fn a_malformed_table_is_refused_for_what_is_wrong_with_it() {
         (&[1, b'k'], MalformedTable::Truncated),
         (&[1, b'k', b'I', 0, 0], MalformedTable::Truncated),
         (&[1, b'k', b'S', 0, 0, 0, 1], MalformedTable::Truncated),
-        (
-            &[1, b'k', b'S', 255, 255, 255, 255, 0],
-            MalformedTable::Truncated,
-        ),
+        (&[1, b'k', b'S', 255, 255, 255, 255, 0], MalformedTable::Truncated),
         (&[1, b'k', b'z', 0], MalformedTable::UnknownType(b'z')),
-        (
-            &[1, b'k', b'F', 0, 0, 0, 3, 1, b'j', b'?'],
-            MalformedTable::UnknownType(b'?'),
-        ),
+        (&[1, b'k', b'F', 0, 0, 0, 3, 1, b'j', b'?'], MalformedTable::UnknownType(b'?')),
         (&[1, 0xFF, b'V'], MalformedTable::NameNotUtf8),
     ];
     for (bytes, error) in table {
@@ -69,15 +56,9 @@ fn a_malformed_table_is_refused_for_what_is_wrong_with_it() {
 fn tables_nest_as_deep_as_allowed_and_no_deeper() {
     for value_type in [b'F', b'A'] {
         assert_eq!(check(&nested(TABLE_DEPTH_MAX, value_type)), Ok(()));
-        assert_eq!(
-            check(&nested(TABLE_DEPTH_MAX + 1, value_type)),
-            Err(MalformedTable::TooDeep)
-        );
+        assert_eq!(check(&nested(TABLE_DEPTH_MAX + 1, value_type)), Err(MalformedTable::TooDeep));
         // As deep as a frame of 128 KiB can make it.
-        assert_eq!(
-            check(&nested(16_000, value_type)),
-            Err(MalformedTable::TooDeep)
-        );
+        assert_eq!(check(&nested(16_000, value_type)), Err(MalformedTable::TooDeep));
     }
 }
 
@@ -86,10 +67,7 @@ fn the_deepest_table_allowed_is_decoded_on_a_small_stack() {
     let bytes = with_length(&nested(TABLE_DEPTH_MAX, b'F'));
     let decode = move || parse_field_table(bytes.as_slice()).is_ok();
     // An eighth of what a worker thread has.
-    let thread = std::thread::Builder::new()
-        .stack_size(256 * 1024)
-        .spawn(decode)
-        .unwrap();
+    let thread = std::thread::Builder::new().stack_size(256 * 1024).spawn(decode).unwrap();
     assert!(thread.join().unwrap());
 }
 
@@ -101,10 +79,7 @@ fn a_table_holds_as_many_values_as_allowed_and_no_more() {
         bytes
     };
     assert_eq!(check(&array_of(TABLE_VALUES_MAX - 1)), Ok(()));
-    assert_eq!(
-        check(&array_of(TABLE_VALUES_MAX)),
-        Err(MalformedTable::TooManyValues)
-    );
+    assert_eq!(check(&array_of(TABLE_VALUES_MAX)), Err(MalformedTable::TooManyValues));
 }
 
 proptest! {

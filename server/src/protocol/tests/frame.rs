@@ -19,44 +19,23 @@ fn frame(kind: u8, channel: u16, payload: &[u8], end_marker: u8) -> Vec<u8> {
 }
 
 fn refusal(bytes: &[u8], frame_max: u32) -> String {
-    next_frame(bytes, 0, frame_max)
-        .unwrap_err()
-        .reply_text()
-        .to_string()
+    next_frame(bytes, 0, frame_max).unwrap_err().reply_text().to_string()
 }
 
 #[test]
 fn bytes_that_are_no_frame_are_refused_in_the_words_of_rabbitmq() {
     let seventeen: Vec<u8> = (0..17).collect();
     let table = [
-        (
-            frame(9, 0, &[1, 2, 3], 0xCE),
-            "type 9, all octets = <<1,2,3>>: unknown_frame",
-        ),
-        (
-            frame(9, 0, &[], 0xCE),
-            "type 9, all octets = <<>>: unknown_frame",
-        ),
-        (
-            frame(0, 0, b"GET /", 0xCE),
-            "type 0, all octets = <<\"GET /\">>: unknown_frame",
-        ),
+        (frame(9, 0, &[1, 2, 3], 0xCE), "type 9, all octets = <<1,2,3>>: unknown_frame"),
+        (frame(9, 0, &[], 0xCE), "type 9, all octets = <<>>: unknown_frame"),
+        (frame(0, 0, b"GET /", 0xCE), "type 0, all octets = <<\"GET /\">>: unknown_frame"),
         (
             frame(4, 0, b"a\"b\\c\r\n", 0xCE),
             "type 4, all octets = <<\"a\\\"b\\\\c\\r\\n\">>: unknown_frame",
         ),
-        (
-            frame(1, 1, &[0, 60, 0], 0xCE),
-            "type 1, all octets = <<0,60,0>>: unknown_frame",
-        ),
-        (
-            frame(2, 1, &[0, 60, 0], 0xCE),
-            "type 2, all octets = <<0,60,0>>: unknown_frame",
-        ),
-        (
-            frame(8, 0, &[7], 0xCE),
-            "type 8, all octets = <<7>>: unknown_frame",
-        ),
+        (frame(1, 1, &[0, 60, 0], 0xCE), "type 1, all octets = <<0,60,0>>: unknown_frame"),
+        (frame(2, 1, &[0, 60, 0], 0xCE), "type 2, all octets = <<0,60,0>>: unknown_frame"),
+        (frame(8, 0, &[7], 0xCE), "type 8, all octets = <<7>>: unknown_frame"),
         (
             frame(1, 0, &[0; 16], 0),
             "type 1, all octets = <<0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0>>: {invalid_frame_end_marker,0}",
@@ -67,10 +46,7 @@ fn bytes_that_are_no_frame_are_refused_in_the_words_of_rabbitmq() {
              {invalid_frame_end_marker,207}",
         ),
         // The end marker is looked at before the type, as in RabbitMQ.
-        (
-            frame(9, 0, &[1], 0),
-            "type 9, all octets = <<1>>: {invalid_frame_end_marker,0}",
-        ),
+        (frame(9, 0, &[1], 0), "type 9, all octets = <<1>>: {invalid_frame_end_marker,0}"),
     ];
     for (bytes, text) in table {
         assert_eq!(refusal(&bytes, 131_072), format!("FRAME_ERROR - {text}"));
@@ -99,11 +75,7 @@ fn eight_octets_over_the_limit_are_forgiven() {
 fn a_frame_where_it_may_not_be_is_named() {
     let table = [
         (FrameKind::Heartbeat, &b""[..], "type 8, all octets = <<>>"),
-        (
-            FrameKind::Body,
-            b"hello",
-            "type 3, all octets = <<\"hello\">>",
-        ),
+        (FrameKind::Body, b"hello", "type 3, all octets = <<\"hello\">>"),
         (
             FrameKind::Body,
             &[255; 20],
@@ -112,10 +84,7 @@ fn a_frame_where_it_may_not_be_is_named() {
     ];
     for (kind, payload, text) in table {
         let fault = unexpected_frame(kind, payload);
-        assert_eq!(
-            fault.reply_text().as_str(),
-            format!("UNEXPECTED_FRAME - {text}")
-        );
+        assert_eq!(fault.reply_text().as_str(), format!("UNEXPECTED_FRAME - {text}"));
     }
 }
 
@@ -135,18 +104,10 @@ fn any_frame() -> impl Strategy<Value = (u16, FrameKind, Vec<u8>)> {
     let channel = any::<u16>();
     prop_oneof![
         (channel, method()).prop_map(|(channel, method)| {
-            (
-                channel,
-                FrameKind::Method,
-                encoded(&AMQPFrame::Method(channel, method)),
-            )
+            (channel, FrameKind::Method, encoded(&AMQPFrame::Method(channel, method)))
         }),
         (channel, vec(any::<u8>(), 0..100)).prop_map(|(channel, body)| {
-            (
-                channel,
-                FrameKind::Body,
-                encoded(&AMQPFrame::Body(channel, body)),
-            )
+            (channel, FrameKind::Body, encoded(&AMQPFrame::Body(channel, body)))
         }),
         Just((0, FrameKind::Heartbeat, HEARTBEAT.to_vec())),
     ]

@@ -44,17 +44,9 @@ fn an_unknown_method_is_an_internal_error_as_in_rabbitmq() {
 #[test]
 fn malformed_arguments_are_refused_with_the_method_named() {
     let table: [((u16, u16), &[u8], &str); 5] = [
-        (
-            (50, 10),
-            &[0, 0, 5, b'q'],
-            "SYNTAX_ERROR - malformed queue.declare",
-        ),
+        ((50, 10), &[0, 0, 5, b'q'], "SYNTAX_ERROR - malformed queue.declare"),
         ((90, 10), &[1], "SYNTAX_ERROR - malformed tx.select"),
-        (
-            (50, 30),
-            &[0, 0, 1, 0xFF, 0],
-            "FRAME_ERROR - Malformed UTF-8 in shortstr",
-        ),
+        ((50, 30), &[0, 0, 1, 0xFF, 0], "FRAME_ERROR - Malformed UTF-8 in shortstr"),
         (
             (50, 10),
             &[0, 0, 0, 0, 0, 0, 0, 3, 1, b'k', b'z'],

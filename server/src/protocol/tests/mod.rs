@@ -12,9 +12,7 @@ use amq_protocol::frame::{AMQPFrame, WriteContext, gen_frame};
 
 /// The bytes `amq_protocol` writes for `frame`.
 fn encoded(frame: &AMQPFrame) -> Vec<u8> {
-    gen_frame(frame)(WriteContext::from(Vec::new()))
-        .unwrap()
-        .write
+    gen_frame(frame)(WriteContext::from(Vec::new())).unwrap().write
 }
 
 /// The payload of the one frame that `frame` consists of.

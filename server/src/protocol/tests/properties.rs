@@ -12,9 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 fn raw(properties: &BasicProperties) -> Vec<u8> {
-    gen_properties(properties)(WriteContext::from(Vec::new()))
-        .unwrap()
-        .write
+    gen_properties(properties)(WriteContext::from(Vec::new())).unwrap().write
 }
 
 fn their(raw: &[u8]) -> Option<BasicProperties> {
@@ -43,25 +41,15 @@ fn malformed_properties_are_refused_for_what_is_wrong_with_them() {
         (&[0, 2], malformed),
         (&[0x80, 0, 5, b'a'], malformed),
         (&[0, 0x40, 0, 0, 0, 0], malformed),
-        (
-            &[0x01, 0, 1, 0xFF],
-            "FRAME_ERROR - Malformed UTF-8 in shortstr",
-        ),
+        (&[0x01, 0, 1, 0xFF], "FRAME_ERROR - Malformed UTF-8 in shortstr"),
         (
             &[0x20, 0, 0, 0, 0, 3, 1, b'k', b'z'],
             "SYNTAX_ERROR - field table has a value of unknown type 122",
         ),
-        (
-            &too_deep,
-            "SYNTAX_ERROR - field table is nested more than 32 levels deep",
-        ),
+        (&too_deep, "SYNTAX_ERROR - field table is nested more than 32 levels deep"),
     ];
     for (raw, text) in table {
-        assert_eq!(
-            Properties::parse(raw).unwrap_err().reply_text().as_str(),
-            text,
-            "{raw:?}"
-        );
+        assert_eq!(Properties::parse(raw).unwrap_err().reply_text().as_str(), text, "{raw:?}");
     }
 }
 
@@ -75,11 +63,7 @@ fn a_binary_correlation_id_is_accepted_as_in_rabbitmq() {
 
 #[test]
 fn only_delivery_mode_2_is_persistent() {
-    for (raw, persistent) in [
-        (&[0x10, 0, 2][..], true),
-        (&[0x10, 0, 1], false),
-        (&[0, 0], false),
-    ] {
+    for (raw, persistent) in [(&[0x10, 0, 2][..], true), (&[0x10, 0, 1], false), (&[0, 0], false)] {
         assert_eq!(Properties::parse(raw).unwrap().is_persistent(), persistent);
     }
 }
