@@ -52,11 +52,7 @@ impl Queues {
             }
             Self::Many(many) => {
                 if many.contains(&queue) {
-                    *self = many
-                        .iter()
-                        .copied()
-                        .filter(|other| *other != queue)
-                        .collect();
+                    *self = many.iter().copied().filter(|other| *other != queue).collect();
                 }
             }
         }
@@ -186,10 +182,7 @@ impl Batch {
     /// A batch of one change, without a completion.
     #[must_use]
     pub fn change(change: Change) -> Self {
-        Self {
-            changes: vec![change],
-            ..Self::default()
-        }
+        Self { changes: vec![change], ..Self::default() }
     }
 
     /// The same batch with a completion.
@@ -202,10 +195,7 @@ impl Batch {
     /// Bytes of the messages in it.
     #[must_use]
     pub fn message_bytes(&self) -> usize {
-        self.publishes
-            .iter()
-            .map(|publish| publish.message.size())
-            .sum()
+        self.publishes.iter().map(|publish| publish.message.size()).sum()
     }
 }
 

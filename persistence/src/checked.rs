@@ -19,10 +19,7 @@ impl Checked {
     /// Wraps a store that has not failed yet.
     #[must_use]
     pub fn new(store: Box<dyn Store>) -> Self {
-        Self {
-            store,
-            failure: None,
-        }
+        Self { store, failure: None }
     }
 
     fn refuse_after_failure(&self) -> Result<(), CommitError> {

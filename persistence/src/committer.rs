@@ -96,12 +96,7 @@ impl Committer {
             .name("committer".to_owned())
             .spawn(move || writer.run())
             .expect("a process that just started can start a thread");
-        (
-            Self {
-                shared: Arc::clone(&shared),
-            },
-            CommitterThread { shared, thread },
-        )
+        (Self { shared: Arc::clone(&shared) }, CommitterThread { shared, thread })
     }
 
     /// Reserves `n` message ids and returns the first; the others follow it.
@@ -131,14 +126,8 @@ impl Committer {
                 complete(batch.done, &Err(CommitError::Closed));
                 return ticket;
             }
-            self.shared
-                .pending_bytes
-                .fetch_add(message_bytes, Ordering::Relaxed);
-            inbox.batches.push_back(Submitted {
-                batch,
-                ticket,
-                message_bytes,
-            });
+            self.shared.pending_bytes.fetch_add(message_bytes, Ordering::Relaxed);
+            inbox.batches.push_back(Submitted { batch, ticket, message_bytes });
             (ticket, std::mem::take(&mut inbox.sleeping))
         };
         if wake {
@@ -220,12 +209,18 @@ impl Shared {
             Some(time) => arrived
                 .wait_timeout_while(inbox, time, is_idle)
                 .map_or_else(|poisoned| poisoned.into_inner().0, |(inbox, _)| inbox),
-            None => arrived
-                .wait_while(inbox, is_idle)
-                .unwrap_or_else(PoisonError::into_inner),
+            None => arrived.wait_while(inbox, is_idle).unwrap_or_else(PoisonError::into_inner),
         };
         inbox.sleeping = false;
         inbox
+    }
+
+    /// Messages of so many bytes wait no more, whatever became of them.
+    fn release_bytes(&self, bytes: usize) {
+        self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if self.has_room() {
+            self.room.notify_waiters();
+        }
     }
 
     fn has_room(&self) -> bool {
@@ -267,6 +262,7 @@ impl Writer {
             std::mem::take(&mut inbox.batches)
         };
         for submitted in refused {
+            self.shared.release_bytes(submitted.message_bytes);
             complete(submitted.batch.done, &Err(CommitError::Closed));
         }
         result
@@ -316,12 +312,7 @@ impl Writer {
         let sum = |len: fn(&Batch) -> usize| batches.iter().map(|s| len(&s.batch)).sum();
         let mut publishes = Vec::with_capacity(sum(|batch| batch.publishes.len()));
         let mut changes = Vec::with_capacity(sum(|batch| batch.changes.len()));
-        for Submitted {
-            batch,
-            ticket,
-            message_bytes,
-        } in batches
-        {
+        for Submitted { batch, ticket, message_bytes } in batches {
             publishes.extend(batch.publishes);
             changes.extend(batch.changes);
             taken.completions.push((ticket, batch.done));
@@ -342,12 +333,7 @@ impl Writer {
             }
             Err(error) => self.note_failure(error),
         }
-        self.shared
-            .pending_bytes
-            .fetch_sub(taken.message_bytes, Ordering::Relaxed);
-        if self.shared.has_room() {
-            self.shared.room.notify_waiters();
-        }
+        self.shared.release_bytes(taken.message_bytes);
         for (ticket, done) in taken.completions {
             complete(done, &result.clone().map(|()| ticket));
         }

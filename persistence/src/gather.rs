@@ -50,14 +50,8 @@ impl Gathered {
             }
         }
         publishes.retain(|publish| !publish.queues.is_empty());
-        let paged = publishes
-            .extract_if(.., |publish| !publish.durable)
-            .collect();
-        Self {
-            publishes,
-            paged,
-            changes,
-        }
+        let paged = publishes.extract_if(.., |publish| !publish.durable).collect();
+        Self { publishes, paged, changes }
     }
 
     /// The publishes to make durable, by increasing id, each with at least one queue.
@@ -124,19 +118,11 @@ mod tests {
 
     fn publish(id: MessageId, queues: &[u32]) -> Publish {
         let queues = queues.iter().map(|queue| QueueId(*queue)).collect();
-        Publish {
-            id,
-            message: Message::new(b"", b"q", b"", b"body"),
-            queues,
-            durable: true,
-        }
+        Publish { id, message: Message::new(b"", b"q", b"", b"body"), queues, durable: true }
     }
 
     fn settle(queue: u32, ids: RangeInclusive<MessageId>) -> Change {
-        Change::Settle {
-            queue: QueueId(queue),
-            ids: vec![ids],
-        }
+        Change::Settle { queue: QueueId(queue), ids: vec![ids] }
     }
 
     #[track_caller]
@@ -146,21 +132,11 @@ mod tests {
             .publishes()
             .iter()
             .map(|publish| {
-                (
-                    publish.id,
-                    publish
-                        .queues
-                        .as_slice()
-                        .iter()
-                        .map(|queue| queue.0)
-                        .collect(),
-                )
+                (publish.id, publish.queues.as_slice().iter().map(|queue| queue.0).collect())
             })
             .collect();
-        let expected: Vec<(MessageId, Vec<u32>)> = expected
-            .iter()
-            .map(|(id, queues)| (*id, queues.to_vec()))
-            .collect();
+        let expected: Vec<(MessageId, Vec<u32>)> =
+            expected.iter().map(|(id, queues)| (*id, queues.to_vec())).collect();
         assert_eq!(left, expected);
     }
 
@@ -175,11 +151,7 @@ mod tests {
 
     #[test]
     fn a_publish_settled_by_its_only_queue_is_left_out() {
-        check(
-            vec![publish(1, &[1]), publish(2, &[1])],
-            vec![settle(1, 1..=1)],
-            &[(2, &[1])],
-        );
+        check(vec![publish(1, &[1]), publish(2, &[1])], vec![settle(1, 1..=1)], &[(2, &[1])]);
     }
 
     #[test]
@@ -193,11 +165,7 @@ mod tests {
 
     #[test]
     fn settles_of_other_queues_and_of_other_ids_change_nothing() {
-        check(
-            vec![publish(5, &[1])],
-            vec![settle(2, 5..=5), settle(1, 6..=9)],
-            &[(5, &[1])],
-        );
+        check(vec![publish(5, &[1])], vec![settle(2, 5..=5), settle(1, 6..=9)], &[(5, &[1])]);
     }
 
     #[test]
@@ -212,13 +180,7 @@ mod tests {
     #[test]
     fn publishes_to_a_queue_that_was_deleted_before_are_left_out() {
         let mut deleted = DeletedQueues::default();
-        deleted.apply(
-            &mut [],
-            &[
-                Change::DeleteQueue(QueueId(1)),
-                Change::DeleteQueue(QueueId(3)),
-            ],
-        );
+        deleted.apply(&mut [], &[Change::DeleteQueue(QueueId(1)), Change::DeleteQueue(QueueId(3))]);
         let mut publishes = vec![publish(1, &[1]), publish(2, &[1, 2, 3]), publish(3, &[2])];
         deleted.apply(&mut publishes, &[]);
         check(publishes, vec![], &[(2, &[2]), (3, &[2])]);

@@ -47,9 +47,6 @@ pub struct NextIds {
 
 impl Default for NextIds {
     fn default() -> Self {
-        Self {
-            message: 1,
-            queue: QueueId(1),
-        }
+        Self { message: 1, queue: QueueId(1) }
     }
 }

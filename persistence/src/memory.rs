@@ -56,15 +56,9 @@ struct Tables {
 #[must_use]
 pub fn open(disk: &MemoryDisk) -> (MemoryStore, Recovered) {
     let mut content = disk.lock();
-    let Content {
-        messages,
-        definitions,
-        ..
-    } = &mut *content;
+    let Content { messages, definitions, .. } = &mut *content;
     messages.retain(|_, stored| {
-        stored
-            .queues
-            .retain(|queue| definitions.queues.contains_key(queue));
+        stored.queues.retain(|queue| definitions.queues.contains_key(queue));
         stored.durable && !stored.queues.is_empty()
     });
     let mut backlog: HashMap<QueueId, IdSet> = HashMap::new();
@@ -103,9 +97,7 @@ impl Store for MemoryStore {
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, OpenError> {
-        Ok(Box::new(MemoryReader {
-            disk: self.disk.clone(),
-        }))
+        Ok(Box::new(MemoryReader { disk: self.disk.clone() }))
     }
 
     fn upkeep(&mut self) -> Result<Upkeep, CommitError> {

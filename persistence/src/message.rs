@@ -36,10 +36,7 @@ impl Part {
         if range.start > range.end || range.end > raw_len {
             return None;
         }
-        Some(Self {
-            start: range.start.try_into().ok()?,
-            end: range.end.try_into().ok()?,
-        })
+        Some(Self { start: range.start.try_into().ok()?, end: range.end.try_into().ok()? })
     }
 
     fn range(self) -> Range<usize> {
@@ -79,12 +76,7 @@ impl Message {
             raw.extend_from_slice(part);
             start..raw.len()
         };
-        let ranges = [
-            append(exchange),
-            append(routing_key),
-            append(properties),
-            append(body),
-        ];
+        let ranges = [append(exchange), append(routing_key), append(properties), append(body)];
         let [exchange, routing_key, properties, body] = ranges;
         Self::from_slices(raw.freeze(), exchange, routing_key, properties, body)
     }
@@ -154,18 +146,11 @@ impl Message {
     /// buffer alive.
     #[must_use]
     pub fn compact(&self) -> Self {
-        Self::new(
-            self.exchange(),
-            self.routing_key(),
-            self.properties(),
-            self.body(),
-        )
+        Self::new(self.exchange(), self.routing_key(), self.properties(), self.body())
     }
 
     fn part(&self, part: Part) -> &[u8] {
-        self.raw
-            .get(part.range())
-            .expect("a part was checked to lie inside when it was made")
+        self.raw.get(part.range()).expect("a part was checked to lie inside when it was made")
     }
 }
 
@@ -228,9 +213,6 @@ mod tests {
         assert!(make(0..1, 0..256, 0..1).is_none(), "routing key too long");
         assert!(make(0..1, 0..1, 0..601).is_none(), "past the end");
         let backwards = Range { start: 5, end: 4 };
-        assert!(
-            make(0..1, 0..1, backwards).is_none(),
-            "a range that ends before it starts"
-        );
+        assert!(make(0..1, 0..1, backwards).is_none(), "a range that ends before it starts");
     }
 }

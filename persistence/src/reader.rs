@@ -60,10 +60,7 @@ impl MessageReader {
 fn serve(mut reader: Box<dyn Reader>, requests: &Mutex<Receiver<Request>>) {
     loop {
         // The lock is held while waiting: whoever has it takes the next request.
-        let next = requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .recv();
+        let next = requests.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Request { ids, done }) = next else {
             return;
         };

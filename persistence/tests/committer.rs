@@ -17,6 +17,9 @@ use support::{batch, publish, queue, settle};
 /// What a commit consisted of: ids published, number of changes.
 type Seen = (Vec<u64>, usize);
 
+/// A batch's label and what became of it.
+type Completed = (&'static str, Result<Ticket, CommitError>);
+
 /// A store that waits before each commit until the test lets it, and reports what it commits.
 struct Gate {
     store: MemoryStore,
@@ -27,14 +30,8 @@ struct Gate {
 
 impl Store for Gate {
     fn commit(&mut self, gathered: &Gathered) -> Result<(), CommitError> {
-        let ids = gathered
-            .publishes()
-            .iter()
-            .map(|publish| publish.id)
-            .collect();
-        self.seen
-            .send((ids, gathered.changes().len()))
-            .expect("the test listens");
+        let ids = gathered.publishes().iter().map(|publish| publish.id).collect();
+        self.seen.send((ids, gathered.changes().len())).expect("the test listens");
         self.open.recv().expect("the test answers")?;
         self.store.commit(gathered)
     }
@@ -62,7 +59,7 @@ struct Rig {
     open: Sender<Result<(), CommitError>>,
     seen: Receiver<Seen>,
     upkeep: Receiver<()>,
-    results: Arc<Mutex<Vec<(&'static str, Result<Ticket, CommitError>)>>>,
+    results: Arc<Mutex<Vec<Completed>>>,
 }
 
 impl Rig {
@@ -71,22 +68,9 @@ impl Rig {
         let (store, recovered) = memory::open(&disk);
         let ((open, gate_open), (gate_seen, seen), (gate_upkeep, upkeep)) =
             (mpsc::channel(), mpsc::channel(), mpsc::channel());
-        let gate = Gate {
-            store,
-            open: gate_open,
-            seen: gate_seen,
-            upkeep: gate_upkeep,
-        };
+        let gate = Gate { store, open: gate_open, seen: gate_seen, upkeep: gate_upkeep };
         let (committer, thread) = Committer::start(Box::new(gate), recovered.next, limits);
-        let rig = Self {
-            disk,
-            committer,
-            thread,
-            open,
-            seen,
-            upkeep,
-            results: Arc::default(),
-        };
+        let rig = Self { disk, committer, thread, open, seen, upkeep, results: Arc::default() };
         rig.submit("declare", Batch::change(Change::PutQueue(queue(1))));
         rig.seen.recv().expect("commits");
         rig
@@ -104,15 +88,10 @@ impl Rig {
         self.open.send(Ok(())).expect("the committer runs");
         self.seen.recv().expect("commits")
     }
+}
 
-    fn labels(&self) -> Vec<&'static str> {
-        self.results
-            .lock()
-            .expect("not poisoned")
-            .iter()
-            .map(|(label, _)| *label)
-            .collect()
-    }
+fn labels(results: &Mutex<Vec<Completed>>) -> Vec<&'static str> {
+    results.lock().expect("not poisoned").iter().map(|(label, _)| *label).collect()
 }
 
 fn poll_room(committer: &Committer) -> Poll<()> {
@@ -127,7 +106,7 @@ fn what_arrives_during_a_commit_is_committed_together() {
     assert!(first < second);
     assert_eq!(rig.committer.committed(), Ticket::NONE);
     assert_eq!(rig.let_through(), (vec![1, 2], 1));
-    assert_eq!(rig.labels(), ["declare"]);
+    assert_eq!(labels(&rig.results), ["declare"]);
     rig.open.send(Ok(())).unwrap();
     rig.thread.stop().unwrap();
     let results = rig.results.lock().unwrap();
@@ -138,23 +117,13 @@ fn what_arrives_during_a_commit_is_committed_together() {
 #[test]
 fn a_message_that_is_settled_before_its_commit_is_confirmed_and_never_written() {
     let rig = Rig::new(Limits::default());
-    rig.submit(
-        "publish",
-        batch(vec![publish(1, &[1]), publish(2, &[1])], vec![]),
-    );
+    rig.submit("publish", batch(vec![publish(1, &[1]), publish(2, &[1])], vec![]));
     rig.submit("settle", batch(vec![], vec![settle(1, 1..=1)]));
     assert_eq!(rig.let_through(), (vec![2], 1));
     rig.open.send(Ok(())).unwrap();
     rig.thread.stop().unwrap();
-    assert_eq!(
-        *rig.results
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(l, r)| (*l, r.is_ok()))
-            .collect::<Vec<_>>(),
-        [("declare", true), ("publish", true), ("settle", true)]
-    );
+    assert_eq!(labels(&rig.results), ["declare", "publish", "settle"]);
+    assert!(rig.results.lock().unwrap().iter().all(|(_, result)| result.is_ok()));
 }
 
 #[test]
@@ -178,21 +147,14 @@ fn after_a_failed_commit_everything_fails() {
     rig.seen.recv().unwrap();
     rig.submit("after", batch(vec![publish(3, &[1])], vec![]));
     assert!(!rig.committer.failed());
-    rig.open
-        .send(Err(CommitError::DiskFull("no space".to_owned())))
-        .unwrap();
-    let Err(error) = rig.thread.stop() else {
-        panic!("a failed store stopped cleanly")
-    };
+    rig.open.send(Err(CommitError::DiskFull("no space".to_owned()))).unwrap();
+    let Err(error) = rig.thread.stop() else { panic!("a failed store stopped cleanly") };
     assert!(error.to_string().contains("no space"), "{error}");
     assert!(rig.committer.failed());
     assert_eq!(rig.committer.committed(), good);
     assert_eq!(rig.committer.pending_bytes(), 0);
     let results = rig.results.lock().unwrap();
-    assert_eq!(
-        results[2],
-        ("bad", Err(CommitError::DiskFull("no space".to_owned())))
-    );
+    assert_eq!(results[2], ("bad", Err(CommitError::DiskFull("no space".to_owned()))));
     assert!(
         matches!(&results[3], ("after", Err(CommitError::Failed(why))) if why.contains("no space"))
     );
@@ -203,10 +165,7 @@ fn after_a_failed_commit_everything_fails() {
 
 #[test]
 fn publishers_wait_while_too_much_is_pending() {
-    let limits = Limits {
-        pending_bytes_max: 100,
-        ..Limits::default()
-    };
+    let limits = Limits { pending_bytes_max: 100, ..Limits::default() };
     let rig = Rig::new(limits);
     assert_eq!(poll_room(&rig.committer), Poll::Ready(()));
     let publishes: Vec<_> = (1..=5).map(|id| publish(id, &[1])).collect();
@@ -227,10 +186,7 @@ fn publishers_wait_while_too_much_is_pending() {
 
 #[test]
 fn a_transaction_takes_no_more_than_its_share_and_at_least_one_batch() {
-    let limits = Limits {
-        commit_bytes_max: 1,
-        ..Limits::default()
-    };
+    let limits = Limits { commit_bytes_max: 1, ..Limits::default() };
     let rig = Rig::new(limits);
     for id in 1..=3 {
         rig.submit("publish", batch(vec![publish(id, &[1])], vec![]));
@@ -256,23 +212,13 @@ fn a_stopped_committer_has_committed_everything_and_refuses_more() {
     rig.open.send(Ok(())).unwrap();
     rig.thread.stop().unwrap();
     let results = Arc::clone(&rig.results);
-    rig.committer
-        .submit(batch(vec![], vec![]).on_done(Box::new(move |result| {
-            results.lock().unwrap().push(("refused", result));
-        })));
-    assert_eq!(
-        rig.results.lock().unwrap().last(),
-        Some(&("refused", Err(CommitError::Closed)))
-    );
+    rig.committer.submit(batch(vec![], vec![]).on_done(Box::new(move |result| {
+        results.lock().unwrap().push(("refused", result));
+    })));
+    assert_eq!(rig.results.lock().unwrap().last(), Some(&("refused", Err(CommitError::Closed))));
     let (_, recovered) = memory::open(&rig.disk);
     assert!(recovered.clean);
-    assert_eq!(
-        recovered.next,
-        NextIds {
-            message: first + 11,
-            queue: QueueId(queue.0 + 2)
-        }
-    );
+    assert_eq!(recovered.next, NextIds { message: first + 11, queue: QueueId(queue.0 + 2) });
     assert_eq!(recovered.backlog[&QueueId(1)], support::ids([first]));
 }
 
@@ -293,10 +239,7 @@ fn messages_are_read_back_on_other_threads() {
     let (sender, receiver) = mpsc::channel();
     for _ in 0..10 {
         let sender = sender.clone();
-        reader.read(
-            vec![1, 2, 3],
-            Box::new(move |found| sender.send(found).unwrap()),
-        );
+        reader.read(vec![1, 2, 3], Box::new(move |found| sender.send(found).unwrap()));
     }
     drop((sender, reader));
     let found: Vec<Result<Vec<u64>, ReadError>> = receiver

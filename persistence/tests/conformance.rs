@@ -1,4 +1,9 @@
 //! What every backend promises. A new backend adds one line at the end.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "these are tests, called by tests"
+)]
 
 mod support;
 
@@ -21,31 +26,14 @@ fn a_new_store_is_empty_and_clean(backend: &dyn Backend) {
 
 fn only_a_closed_store_was_stopped_cleanly(backend: &dyn Backend) {
     let (store, _) = backend.open();
-    store
-        .close(NextIds {
-            message: 70,
-            queue: QueueId(8),
-        })
-        .unwrap();
+    store.close(NextIds { message: 70, queue: QueueId(8) }).unwrap();
     let (store, recovered) = backend.open();
     assert!(recovered.clean);
-    assert_eq!(
-        recovered.next,
-        NextIds {
-            message: 70,
-            queue: QueueId(8)
-        }
-    );
+    assert_eq!(recovered.next, NextIds { message: 70, queue: QueueId(8) });
     drop(store);
     let (_store, recovered) = backend.open();
     assert!(!recovered.clean);
-    assert_eq!(
-        recovered.next,
-        NextIds {
-            message: 70,
-            queue: QueueId(8)
-        }
-    );
+    assert_eq!(recovered.next, NextIds { message: 70, queue: QueueId(8) });
 }
 
 fn ids_that_were_stored_are_not_given_out_again_after_a_crash(backend: &dyn Backend) {
@@ -53,11 +41,7 @@ fn ids_that_were_stored_are_not_given_out_again_after_a_crash(backend: &dyn Back
     declare(&mut *store, &[6]);
     commit(&mut *store, vec![publish(5000, &[6])], vec![]);
     // Not even when nothing is left of them.
-    commit(
-        &mut *store,
-        vec![],
-        vec![settle(6, 5000..=5000), Change::DeleteQueue(QueueId(6))],
-    );
+    commit(&mut *store, vec![], vec![settle(6, 5000..=5000), Change::DeleteQueue(QueueId(6))]);
     clean_up(&mut *store);
     drop(store);
     let (_store, recovered) = backend.open();
@@ -84,14 +68,8 @@ fn a_put_record_replaces_the_one_with_its_key(backend: &dyn Backend) {
     changed.permissions[0].read = "^$".to_owned();
     changed.exchanges[0].arguments = "{}".to_owned();
     changed.queues[0].arguments = "{}".to_owned();
-    let delivered = Change::DeliveredTo {
-        queue: QueueId(1),
-        id: 77,
-    };
-    let unknown = Change::DeliveredTo {
-        queue: QueueId(99),
-        id: 78,
-    };
+    let delivered = Change::DeliveredTo { queue: QueueId(1), id: 77 };
+    let unknown = Change::DeliveredTo { queue: QueueId(99), id: 78 };
     let mut changes = puts(&changed);
     changes.extend([delivered, unknown]);
     commit(&mut *store, vec![], changes);
@@ -108,17 +86,9 @@ fn deleted_definitions_are_gone_and_no_others(backend: &dyn Backend) {
     let text = str::to_owned;
     let deletes = vec![
         Change::DeleteVhost { name: text("/") },
-        Change::DeleteUser {
-            name: text("guest"),
-        },
-        Change::DeletePermission {
-            user: text("guest"),
-            vhost: text("/"),
-        },
-        Change::DeleteExchange {
-            vhost: text("/"),
-            name: text("orders"),
-        },
+        Change::DeleteUser { name: text("guest") },
+        Change::DeletePermission { user: text("guest"), vhost: text("/") },
+        Change::DeleteExchange { vhost: text("/"), name: text("orders") },
         Change::DeleteQueue(QueueId(1)),
         Change::DeleteBinding(bindings[0].clone()),
     ];
@@ -145,57 +115,32 @@ fn messages_come_back_whole_and_in_all_their_queues(backend: &dyn Backend) {
     assert_eq!(readable(&*store, &[1, 2, 3]), [1, 2, 3]);
     drop(store);
     let (store, recovered) = backend.open();
-    assert_eq!(
-        backlog(&recovered),
-        BTreeMap::from([(1, vec![1, 3]), (2, vec![1, 2])])
-    );
+    assert_eq!(backlog(&recovered), BTreeMap::from([(1, vec![1, 3]), (2, vec![1, 2])]));
     assert_eq!(readable(&*store, &[1, 2, 3]), [1, 2, 3]);
 }
 
 fn settled_entries_stay_settled(backend: &dyn Backend) {
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1, 2]);
-    commit(
-        &mut *store,
-        (1..=6).map(|id| publish(id, &[1, 2])).collect(),
-        vec![],
-    );
+    commit(&mut *store, (1..=6).map(|id| publish(id, &[1, 2])).collect(), vec![]);
     // The range covers ids that the queue does not hold.
-    commit(
-        &mut *store,
-        vec![],
-        vec![settle(1, 2..=3), settle(1, 6..=5000), settle(2, 0..=5)],
-    );
+    commit(&mut *store, vec![], vec![settle(1, 2..=3), settle(1, 6..=5000), settle(2, 0..=5)]);
     drop(store);
     let (store, recovered) = backend.open();
-    assert_eq!(
-        backlog(&recovered),
-        BTreeMap::from([(1, vec![1, 4, 5]), (2, vec![6])])
-    );
+    assert_eq!(backlog(&recovered), BTreeMap::from([(1, vec![1, 4, 5]), (2, vec![6])]));
     assert_eq!(readable(&*store, &[1, 4, 5, 6]), [1, 4, 5, 6]);
 }
 
 fn a_late_publish_outlives_an_earlier_settle_of_the_ids_around_it(backend: &dyn Backend) {
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1]);
-    commit(
-        &mut *store,
-        vec![publish(10, &[1]), publish(12, &[1])],
-        vec![],
-    );
+    commit(&mut *store, vec![publish(10, &[1]), publish(12, &[1])], vec![]);
     commit(&mut *store, vec![], vec![settle(1, 10..=12)]);
-    commit(
-        &mut *store,
-        vec![publish(11, &[1]), publish(90_000, &[1])],
-        vec![],
-    );
+    commit(&mut *store, vec![publish(11, &[1]), publish(90_000, &[1])], vec![]);
     commit(&mut *store, vec![publish(13, &[1])], vec![]);
     drop(store);
     let (_store, recovered) = backend.open();
-    assert_eq!(
-        backlog(&recovered),
-        BTreeMap::from([(1, vec![11, 13, 90_000])])
-    );
+    assert_eq!(backlog(&recovered), BTreeMap::from([(1, vec![11, 13, 90_000])]));
 }
 
 fn a_move_between_queues_is_one_commit(backend: &dyn Backend) {
@@ -211,11 +156,7 @@ fn a_move_between_queues_is_one_commit(backend: &dyn Backend) {
 fn a_deleted_queue_takes_its_entries_along(backend: &dyn Backend) {
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1, 2]);
-    commit(
-        &mut *store,
-        vec![publish(1, &[1]), publish(2, &[1, 2])],
-        vec![],
-    );
+    commit(&mut *store, vec![publish(1, &[1]), publish(2, &[1, 2])], vec![]);
     let delete = Change::DeleteQueue(QueueId(1));
     commit(&mut *store, vec![publish(3, &[1, 2])], vec![delete]);
     drop(store);
@@ -227,11 +168,7 @@ fn a_deleted_queue_takes_its_entries_along(backend: &dyn Backend) {
 fn entries_of_a_queue_without_a_record_are_forgotten_on_restart(backend: &dyn Backend) {
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1]);
-    commit(
-        &mut *store,
-        vec![publish(1, &[1, 9]), publish(2, &[9])],
-        vec![],
-    );
+    commit(&mut *store, vec![publish(1, &[1, 9]), publish(2, &[9])], vec![]);
     drop(store);
     let (store, recovered) = backend.open();
     assert_eq!(backlog(&recovered), BTreeMap::from([(1, vec![1])]));
@@ -243,18 +180,9 @@ fn entries_of_a_queue_without_a_record_are_forgotten_on_restart(backend: &dyn Ba
 fn paged_out_messages_can_be_read_and_are_forgotten_on_restart(backend: &dyn Backend) {
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1]);
-    commit(
-        &mut *store,
-        vec![publish(1, &[1]), page_out(2, &[7]), publish(3, &[1])],
-        vec![],
-    );
+    commit(&mut *store, vec![publish(1, &[1]), page_out(2, &[7]), publish(3, &[1])], vec![]);
     assert_eq!(readable(&*store, &[1, 2, 3]), [1, 2, 3]);
-    store
-        .close(NextIds {
-            message: 4,
-            queue: QueueId(8),
-        })
-        .unwrap();
+    store.close(NextIds { message: 4, queue: QueueId(8) }).unwrap();
     let (store, recovered) = backend.open();
     assert_eq!(backlog(&recovered), BTreeMap::from([(1, vec![1, 3])]));
     assert_eq!(readable(&*store, &[1, 2, 3]), [1, 3]);
@@ -262,11 +190,7 @@ fn paged_out_messages_can_be_read_and_are_forgotten_on_restart(backend: &dyn Bac
 
 fn a_message_can_be_paged_out_again(backend: &dyn Backend) {
     let (mut store, _) = backend.open();
-    commit(
-        &mut *store,
-        vec![page_out(1, &[7]), page_out(2, &[7])],
-        vec![],
-    );
+    commit(&mut *store, vec![page_out(1, &[7]), page_out(2, &[7])], vec![]);
     // By another of its queues, and by the same one after reading it back.
     commit(&mut *store, vec![page_out(1, &[8])], vec![settle(7, 2..=2)]);
     clean_up(&mut *store);
@@ -279,17 +203,10 @@ fn ids_that_are_not_stored_are_left_out(backend: &dyn Backend) {
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1]);
     let stored = [1, 2, 3, 9, 10, 500, 1023, 1024, 1025, 40_000];
-    commit(
-        &mut *store,
-        stored.iter().map(|id| publish(*id, &[1])).collect(),
-        vec![],
-    );
+    commit(&mut *store, stored.iter().map(|id| publish(*id, &[1])).collect(), vec![]);
     assert_eq!(readable(&*store, &[]), []);
     assert_eq!(readable(&*store, &[0, 4, 8, 600]), []);
-    assert_eq!(
-        readable(&*store, &[1, 3, 4, 10, 1024, 40_000, 40_001]),
-        [1, 3, 10, 1024, 40_000]
-    );
+    assert_eq!(readable(&*store, &[1, 3, 4, 10, 1024, 40_000, 40_001]), [1, 3, 10, 1024, 40_000]);
     assert_eq!(readable(&*store, &stored), stored);
 }
 
@@ -298,26 +215,19 @@ fn cleaning_up_changes_nothing_that_can_be_seen(backend: &dyn Backend) {
     declare(&mut *store, &[1, 2]);
     // Several blocks of ids, so that some are full, some dead, and some nearly so.
     for first in (1..20_000).step_by(500) {
-        let publishes = (first..first + 500).map(|id| publish(id, &[1 + u32::from(id % 7 == 0)]));
-        commit(
-            &mut *store,
-            publishes.collect(),
-            vec![settle(1, first..=first + 450)],
-        );
+        let publishes =
+            (first..first + 500).map(|id| publish(id, &[1 + u32::from(id.is_multiple_of(7))]));
+        commit(&mut *store, publishes.collect(), vec![settle(1, first..=first + 450)]);
     }
     clean_up(&mut *store);
-    let is_held = |id: &u64| id % 7 == 0 || id % 500 == 0 || id % 500 > 451;
+    let is_held = |id: &u64| id.is_multiple_of(7) || id.is_multiple_of(500) || id % 500 > 451;
     let held: Vec<u64> = (1..=20_000).filter(is_held).collect();
-    let (twos, ones): (Vec<u64>, Vec<u64>) = held.iter().partition(|id| **id % 7 == 0);
+    let (twos, ones): (Vec<u64>, Vec<u64>) = held.iter().partition(|id| id.is_multiple_of(7));
     drop(store);
     let (mut store, recovered) = backend.open();
     assert_eq!(backlog(&recovered), BTreeMap::from([(1, ones), (2, twos)]));
     assert_eq!(readable(&*store, &held), held);
-    commit(
-        &mut *store,
-        vec![],
-        vec![settle(1, 0..=30_000), settle(2, 8..=30_000)],
-    );
+    commit(&mut *store, vec![], vec![settle(1, 0..=30_000), settle(2, 8..=30_000)]);
     clean_up(&mut *store);
     assert_eq!(readable(&*store, &[7]), [7]);
     drop(store);
@@ -373,14 +283,8 @@ fn every_kind_of_definition() -> Definitions {
 }
 
 fn puts(definitions: &Definitions) -> Vec<Change> {
-    let Definitions {
-        vhosts,
-        users,
-        permissions,
-        exchanges,
-        queues,
-        bindings,
-    } = definitions.clone();
+    let Definitions { vhosts, users, permissions, exchanges, queues, bindings } =
+        definitions.clone();
     let mut changes: Vec<Change> = vhosts.into_iter().map(Change::PutVhost).collect();
     changes.extend(users.into_iter().map(Change::PutUser));
     changes.extend(permissions.into_iter().map(Change::PutPermission));

@@ -20,7 +20,7 @@ const PER_COMMIT: u64 = 30;
 fn nth_commit(number: u64) -> (Vec<Publish>, Vec<Change>) {
     let first = first_id(number);
     let publishes = (first..first + PER_COMMIT)
-        .map(|id| publish(id, if id % 3 == 0 { &[1, 2] } else { &[1] }))
+        .map(|id| publish(id, if id.is_multiple_of(3) { &[1, 2] } else { &[1] }))
         .collect();
     let mut settles = Vec::new();
     if number > 4 {
@@ -37,18 +37,11 @@ fn first_id(number: u64) -> MessageId {
 /// The backlog after so many commits.
 fn state_after(commits: u64) -> BTreeMap<u32, Vec<MessageId>> {
     let published = 1..first_id(commits + 1);
-    let settled_to = if commits > 4 {
-        first_id(commits - 3) - 1
-    } else {
-        0
-    };
-    let is_left = |id: &MessageId| *id > settled_to || *id % PER_COMMIT == 0;
+    let settled_to = if commits > 4 { first_id(commits - 3) - 1 } else { 0 };
+    let is_left = |id: &MessageId| *id > settled_to || id.is_multiple_of(PER_COMMIT);
     let one: Vec<MessageId> = published.clone().filter(is_left).collect();
-    let two: Vec<MessageId> = published.filter(|id| id % 3 == 0).collect();
-    [(1, one), (2, two)]
-        .into_iter()
-        .filter(|(_, ids)| !ids.is_empty())
-        .collect()
+    let two: Vec<MessageId> = published.filter(|id| id.is_multiple_of(3)).collect();
+    [(1, one), (2, two)].into_iter().filter(|(_, ids)| !ids.is_empty()).collect()
 }
 
 /// Opens a store and returns how many commits it holds, which must be a whole number of them.
@@ -56,11 +49,7 @@ fn state_after(commits: u64) -> BTreeMap<u32, Vec<MessageId>> {
 fn commits_in(directory: &Path) -> u64 {
     let (_store, recovered) = sqlite::open(directory).expect("opens after a crash");
     let found = backlog(&recovered);
-    let published = found
-        .get(&1)
-        .and_then(|ids| ids.last())
-        .copied()
-        .unwrap_or(0);
+    let published = found.get(&1).and_then(|ids| ids.last()).copied().unwrap_or(0);
     let commits = published / PER_COMMIT;
     assert_eq!(found, state_after(commits));
     assert!(recovered.next.message > published);
@@ -74,11 +63,7 @@ fn a_killed_process_loses_nothing_that_it_confirmed() {
     let mut confirmed = 0;
     for lines in [1, 40, 150] {
         let mut child = Command::new(&executable)
-            .args([
-                "--exact",
-                "child_that_commits_until_it_is_killed",
-                "--nocapture",
-            ])
+            .args(["--exact", "child_that_commits_until_it_is_killed", "--nocapture"])
             .env(CHILD_DIRECTORY, directory.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -87,11 +72,7 @@ fn a_killed_process_loses_nothing_that_it_confirmed() {
         let mut read = |line: std::io::Result<String>| {
             // The test harness writes to the same output.
             let line = line.expect("text");
-            if let Some(number) = line
-                .rsplit("confirmed ")
-                .next()
-                .and_then(|n| n.parse().ok())
-            {
+            if let Some(number) = line.rsplit("confirmed ").next().and_then(|n| n.parse().ok()) {
                 confirmed = number;
             }
         };
@@ -170,13 +151,8 @@ fn a_second_process_is_refused_and_changes_nothing() {
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1]);
     commit(&mut *store, vec![publish(1, &[1])], vec![]);
-    let Err(error) = sqlite::open(backend.0.path()) else {
-        panic!("opened twice")
-    };
-    assert!(
-        error.to_string().contains("in use by another process"),
-        "{error}"
-    );
+    let Err(error) = sqlite::open(backend.0.path()) else { panic!("opened twice") };
+    assert!(error.to_string().contains("in use by another process"), "{error}");
     commit(&mut *store, vec![publish(2, &[1])], vec![]);
     drop(store);
     let (_store, recovered) = backend.open();

@@ -16,9 +16,7 @@ const DATABASE: &str = "leveret.db";
 fn count(directory: &Path, table: &str) -> u64 {
     let database = Connection::open(directory.join(DATABASE)).expect("opens beside the store");
     let sql = format!("SELECT count(*) FROM {table}");
-    let count: i64 = database
-        .query_row(&sql, [], |row| row.get(0))
-        .expect("counts");
+    let count: i64 = database.query_row(&sql, [], |row| row.get(0)).expect("counts");
     count.unsigned_abs()
 }
 
@@ -36,11 +34,7 @@ fn fill(backend: &Sqlite) -> Box<dyn leveret_persistence::Store> {
     commit(
         &mut *store,
         vec![],
-        vec![
-            settle(1, 0..=500),
-            settle(1, 900..=1_500),
-            settle(2, 0..=8_500),
-        ],
+        vec![settle(1, 0..=500), settle(1, 900..=1_500), settle(2, 0..=8_500)],
     );
     store
 }
@@ -50,9 +44,8 @@ fn the_view_of_entries_says_what_a_restart_recovers() {
     let backend = Sqlite::new();
     let store = fill(&backend);
     let database = Connection::open(backend.0.path().join(DATABASE)).expect("opens");
-    let mut statement = database
-        .prepare("SELECT queue, message FROM entry ORDER BY queue, message")
-        .unwrap();
+    let mut statement =
+        database.prepare("SELECT queue, message FROM entry ORDER BY queue, message").unwrap();
     let seen: Vec<(u32, i64)> = statement
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
         .unwrap()
@@ -80,16 +73,11 @@ fn the_queries_of_the_documentation_run_while_the_store_is_open() {
     for block in page.split("```sql\n").skip(1) {
         let block = block.split("```").next().unwrap();
         for sql in block.split(";\n").filter(|sql| !sql.trim().is_empty()) {
-            let mut statement = database
-                .prepare(sql)
-                .unwrap_or_else(|error| panic!("{error}: {sql}"));
+            let mut statement =
+                database.prepare(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
             let mut rows = statement.query([]).unwrap();
             let mut found = 0;
-            while rows
-                .next()
-                .unwrap_or_else(|error| panic!("{error}: {sql}"))
-                .is_some()
-            {
+            while rows.next().unwrap_or_else(|error| panic!("{error}: {sql}")).is_some() {
                 found += 1;
             }
             assert!(found > 0, "nothing found by {sql}");
@@ -108,17 +96,11 @@ fn every_table_the_documentation_names_exists_and_none_is_missing() {
     let backend = Sqlite::new();
     let _store = backend.open();
     let database = Connection::open(backend.0.path().join(DATABASE)).expect("opens");
-    let mut statement = database
-        .prepare("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")
-        .unwrap();
-    let names = statement
-        .query_map([], |row| row.get::<_, String>(0))
-        .unwrap();
+    let mut statement =
+        database.prepare("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')").unwrap();
+    let names = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
     for name in names.map(Result::unwrap) {
-        assert!(
-            page.contains(&format!("| `{name}`")),
-            "docs/store.md does not mention {name}"
-        );
+        assert!(page.contains(&format!("| `{name}`")), "docs/store.md does not mention {name}");
     }
 }
 
@@ -126,11 +108,7 @@ fn every_table_the_documentation_names_exists_and_none_is_missing() {
 fn nothing_is_left_when_everything_is_settled() {
     let backend = Sqlite::new();
     let mut store = fill(&backend);
-    commit(
-        &mut *store,
-        vec![],
-        vec![settle(1, 0..=20_000), settle(2, 0..=20_000)],
-    );
+    commit(&mut *store, vec![], vec![settle(1, 0..=20_000), settle(2, 0..=20_000)]);
     clean_up(&mut *store);
     for table in ["message", "block", "settled", "entry"] {
         assert_eq!(count(backend.0.path(), table), 0, "{table}");
@@ -151,11 +129,8 @@ fn one_stuck_message_does_not_keep_the_bodies_around_it() {
     // Under load: in the same block, without a pause for cleaning up.
     for first in (1..900).step_by(100) {
         let publishes = (first..first + 100).map(large).collect();
-        let changes = if first > 1 {
-            vec![settle(1, first.max(4) - 99..=first - 1)]
-        } else {
-            vec![]
-        };
+        let changes =
+            if first > 1 { vec![settle(1, first.max(4) - 99..=first - 1)] } else { vec![] };
         commit(&mut *store, publishes, changes);
         assert!(count(backend.0.path(), "message") < 420);
     }
@@ -164,11 +139,7 @@ fn one_stuck_message_does_not_keep_the_bodies_around_it() {
         let publishes = (first..first + 500).map(|id| publish(id, &[1])).collect();
         commit(&mut *store, publishes, vec![]);
     }
-    commit(
-        &mut *store,
-        vec![],
-        vec![settle(1, 2..=5_499), settle(1, 5_501..=9_000)],
-    );
+    commit(&mut *store, vec![], vec![settle(1, 2..=5_499), settle(1, 5_501..=9_000)]);
     clean_up(&mut *store);
     assert_eq!(count(backend.0.path(), "entry"), 2);
     assert_eq!(count(backend.0.path(), "message"), 2);
@@ -178,9 +149,7 @@ fn one_stuck_message_does_not_keep_the_bodies_around_it() {
 fn a_file_of_version_1_opens() {
     let backend = Sqlite::new();
     let database = Connection::open(backend.0.path().join(DATABASE)).expect("creates");
-    database
-        .execute_batch(include_str!("fixtures/version-1.sql"))
-        .expect("the fixture is SQL");
+    database.execute_batch(include_str!("fixtures/version-1.sql")).expect("the fixture is SQL");
     drop(database);
     let (_store, recovered) = backend.open();
     assert!(!recovered.clean);
@@ -188,10 +157,7 @@ fn a_file_of_version_1_opens() {
     assert_eq!(recovered.next.queue, QueueId(4));
     assert_eq!(recovered.definitions.queues.len(), 2);
     let two: Vec<MessageId> = vec![3, 5_002];
-    assert_eq!(
-        backlog(&recovered),
-        [(1, vec![2, 5_001, 5_002]), (2, two)].into()
-    );
+    assert_eq!(backlog(&recovered), [(1, vec![2, 5_001, 5_002]), (2, two)].into());
 }
 
 #[test]
@@ -200,20 +166,13 @@ fn a_file_of_a_newer_version_is_refused_and_not_changed() {
     drop(backend.open());
     let path = backend.0.path().join(DATABASE);
     let database = Connection::open(&path).expect("opens");
-    database
-        .pragma_update(None, "user_version", 1_000)
-        .expect("updates");
+    database.pragma_update(None, "user_version", 1_000).expect("updates");
     let mode = "wal_checkpoint(TRUNCATE)";
-    database
-        .query_row(&format!("PRAGMA {mode}"), [], |_| Ok(()))
-        .expect("checkpoints");
+    database.query_row(&format!("PRAGMA {mode}"), [], |_| Ok(())).expect("checkpoints");
     drop(database);
     let before = std::fs::read(&path).expect("reads");
     match sqlite::open(backend.0.path()) {
-        Err(OpenError::Newer {
-            found: 1_000,
-            known: 1,
-        }) => {}
+        Err(OpenError::Newer { found: 1_000, known: 1 }) => {}
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("a newer file was opened"),
     }
@@ -224,16 +183,12 @@ fn a_file_of_a_newer_version_is_refused_and_not_changed() {
 fn what_is_not_a_store_is_refused() {
     let backend = Sqlite::new();
     std::fs::write(backend.0.path().join(DATABASE), vec![b'?'; 5_000]).expect("writes");
-    let Err(error) = sqlite::open(backend.0.path()) else {
-        panic!("opened")
-    };
+    let Err(error) = sqlite::open(backend.0.path()) else { panic!("opened") };
     assert!(matches!(error, OpenError::NotAStore(_)), "{error}");
 
     let file = backend.0.path().join("file");
     std::fs::write(&file, "").expect("writes");
-    let Err(error) = sqlite::open(&file) else {
-        panic!("opened")
-    };
+    let Err(error) = sqlite::open(&file) else { panic!("opened") };
     assert!(matches!(error, OpenError::Io(_)), "{error}");
 }
 
@@ -242,16 +197,14 @@ fn damaged_notes_are_reported_and_nothing_is_guessed() {
     for sql in [
         "INSERT INTO block VALUES (1, 5, 5, '[[1,0]]')",
         "INSERT INTO settled VALUES (9, 'x')",
-        "INSERT INTO message VALUES (9, 'x', '', '', x'', x'')",
+        "INSERT INTO message VALUES (9000, 'x', '', '', x'', x'')",
     ] {
         let backend = Sqlite::new();
         drop(backend.open());
         let database = Connection::open(backend.0.path().join(DATABASE)).expect("opens");
         database.execute_batch(sql).expect("inserts");
         drop(database);
-        let Err(error) = sqlite::open(backend.0.path()) else {
-            panic!("opened after {sql}")
-        };
+        let Err(error) = sqlite::open(backend.0.path()) else { panic!("opened after {sql}") };
         assert!(matches!(error, OpenError::Damaged(_)), "{error}");
     }
 }
@@ -263,9 +216,7 @@ fn a_reader_sees_a_commit_as_soon_as_it_has_returned() {
     declare(&mut *store, &[1]);
     let mut reader = store.reader().expect("opens");
     for id in 1..50 {
-        store
-            .commit(&Gathered::new(vec![publish(id, &[1])], vec![]))
-            .expect("commits");
+        store.commit(&Gathered::new(vec![publish(id, &[1])], vec![])).expect("commits");
         assert_eq!(reader.read(&[id]).expect("reads").len(), 1);
     }
     commit(&mut *store, vec![], vec![Change::DeleteQueue(QueueId(1))]);

@@ -1,4 +1,5 @@
 //! Random publishes, settles, deletions, clean-ups and restarts against a plain map.
+#![expect(clippy::indexing_slicing, reason = "a model that is wrong may stop")]
 
 mod support;
 
@@ -101,38 +102,23 @@ impl<'a> Run<'a> {
     }
 
     fn commit(&mut self, publishes: Vec<Publish>, changes: Vec<Change>) {
-        self.store()
-            .commit(&Gathered::new(publishes, changes))
-            .expect("the commit succeeds");
+        self.store().commit(&Gathered::new(publishes, changes)).expect("the commit succeeds");
     }
 
     fn step(&mut self, step: Step) {
         match step {
             Step::Commit { publishes, settles } => {
                 let publishes = publishes.into_iter().map(|(gap, queues, paged)| {
-                    self.left_out
-                        .extend((self.next..self.next + gap - 1).take(3));
+                    self.left_out.extend((self.next..self.next + gap - 1).take(3));
                     self.next += gap;
-                    let queues: Vec<u32> = queues
-                        .iter()
-                        .map(|queue| self.queues[*queue as usize])
-                        .collect();
+                    let queues: Vec<u32> =
+                        queues.iter().map(|queue| self.queues[*queue as usize]).collect();
                     let entries = queues.iter().map(|queue| (*queue, self.next - 1));
-                    if paged {
-                        &mut self.paged
-                    } else {
-                        &mut self.durable
-                    }
-                    .extend(entries);
-                    Publish {
-                        durable: !paged,
-                        ..publish(self.next - 1, &queues)
-                    }
+                    if paged { &mut self.paged } else { &mut self.durable }.extend(entries);
+                    Publish { durable: !paged, ..publish(self.next - 1, &queues) }
                 });
                 let publishes = publishes.collect();
-                let settles = settles
-                    .into_iter()
-                    .map(|(queue, a, b)| self.settle(queue, a, b));
+                let settles = settles.into_iter().map(|(queue, a, b)| self.settle(queue, a, b));
                 let settles = settles.collect();
                 self.commit(publishes, settles);
             }
@@ -164,22 +150,14 @@ impl<'a> Run<'a> {
         let at = |share: u16| self.next * u64::from(share) / u64::from(u16::MAX);
         let ids = at(a.min(b))..=at(a.max(b));
         let queue = self.queues[queue as usize];
-        self.durable
-            .retain(|(q, id)| *q != queue || !ids.contains(id));
-        self.paged
-            .retain(|(q, id)| *q != queue || !ids.contains(id));
-        Change::Settle {
-            queue: QueueId(queue),
-            ids: vec![ids],
-        }
+        self.durable.retain(|(q, id)| *q != queue || !ids.contains(id));
+        self.paged.retain(|(q, id)| *q != queue || !ids.contains(id));
+        Change::Settle { queue: QueueId(queue), ids: vec![ids] }
     }
 
     fn restart(&mut self, clean: bool) {
         let store = self.store.take().expect("open");
-        let next = NextIds {
-            message: self.next,
-            queue: QueueId(self.next_queue),
-        };
+        let next = NextIds { message: self.next, queue: QueueId(self.next_queue) };
         if clean {
             store.close(next).expect("the store closes");
         } else {
@@ -203,23 +181,14 @@ impl<'a> Run<'a> {
         assert_eq!(support::backlog(recovered), expected);
         let highest = self.durable.iter().map(|(_, id)| *id).max().unwrap_or(0);
         assert!(recovered.next.message > highest);
-        let queues: Vec<u32> = recovered
-            .definitions
-            .queues
-            .iter()
-            .map(|q| q.id.0)
-            .collect();
+        let queues: Vec<u32> = recovered.definitions.queues.iter().map(|q| q.id.0).collect();
         assert_eq!(queues, self.queues);
         assert!(recovered.next.queue.0 >= self.next_queue);
     }
 
     fn check_readable(&mut self) {
-        let ids: BTreeSet<MessageId> = self
-            .durable
-            .iter()
-            .chain(&self.paged)
-            .map(|(_, id)| *id)
-            .collect();
+        let ids: BTreeSet<MessageId> =
+            self.durable.iter().chain(&self.paged).map(|(_, id)| *id).collect();
         let ids: Vec<MessageId> = ids.into_iter().collect();
         let mut reader = self.store().reader().expect("the reader opens");
         let found = reader.read(&ids).expect("the read succeeds");
@@ -232,7 +201,7 @@ impl<'a> Run<'a> {
 
 /// Mostly small, now and then large enough for its rows to be deleted piece by piece.
 fn message_of(id: MessageId) -> Message {
-    let len = if id % 61 == 0 { 100_000 } else { id % 50 };
+    let len = if id.is_multiple_of(61) { 100_000 } else { id % 50 };
     Message::new(
         b"",
         &id.to_be_bytes()[6..],
@@ -243,12 +212,7 @@ fn message_of(id: MessageId) -> Message {
 
 fn publish(id: MessageId, queues: &[u32]) -> Publish {
     let queues = queues.iter().map(|queue| QueueId(*queue)).collect();
-    Publish {
-        id,
-        message: message_of(id),
-        queues,
-        durable: true,
-    }
+    Publish { id, message: message_of(id), queues, durable: true }
 }
 
 fn check(backend: &dyn Backend, steps: Vec<Step>) {
@@ -262,7 +226,7 @@ fn check(backend: &dyn Backend, steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn sqlite_holds_what_a_map_holds(steps in prop::collection::vec(step(), 1..60)) {

@@ -4,6 +4,10 @@
 //! (all of them without a name), each for a few seconds, in a temporary directory (`TMPDIR`).
 //! Every commit is durable. `MESSAGES` sets the size of the backlogs.
 #![expect(clippy::print_stdout, reason = "a report is what this program is for")]
+#![expect(clippy::indexing_slicing, reason = "a benchmark that is wrong may stop")]
+
+mod backlog;
+mod segments;
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -11,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use leveret_persistence::{
     Change, Gathered, Message, MessageId, Publish, QueueId, QueueRecord, Queues, Recovered, Store,
-    Upkeep, sqlite,
+    sqlite,
 };
 use tempfile::TempDir;
 
@@ -27,15 +31,12 @@ const SCENARIOS: &[Scenario] = &[
     ("through", through),
     ("queues", through_many_queues),
     ("fanout", fan_out),
-    ("backlog", backlog),
+    ("backlog", backlog::measure),
     ("segments", segments::compare),
 ];
 
 fn main() {
-    let named: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|arg| !arg.starts_with('-'))
-        .collect();
+    let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     for (name, run) in SCENARIOS {
         if named.is_empty() || named.iter().any(|wanted| wanted == name) {
             println!("{name}");
@@ -45,13 +46,7 @@ fn main() {
 }
 
 fn publish_only() {
-    for (size, batch) in [
-        (16, 1000),
-        (1024, 1000),
-        (1024, 100),
-        (65_536, 10),
-        (1024, 1),
-    ] {
+    for (size, batch) in [(16, 1000), (1024, 1000), (1024, 100), (65_536, 10), (1024, 1)] {
         let mut bench = Bench::new(size, 1);
         let label = format!("{size} B, {batch} a commit");
         bench.run(&label, |bench| bench.commit(batch, 1, Vec::new()));
@@ -61,10 +56,7 @@ fn publish_only() {
 fn through() {
     for (size, scattered) in [(16, false), (16, true), (1024, false), (1024, true)] {
         let mut bench = Bench::new(size, 1);
-        let label = format!(
-            "{size} B, {} settles",
-            if scattered { "scattered" } else { "range" }
-        );
+        let label = format!("{size} B, {} settles", if scattered { "scattered" } else { "range" });
         let mut held: VecDeque<MessageId> = VecDeque::new();
         bench.run(&label, |bench| {
             let mut changes = Vec::new();
@@ -76,10 +68,7 @@ fn through() {
                     ids.retain(|id| !late.contains(id));
                     late.into_iter().rev().for_each(|id| held.push_front(id));
                 }
-                changes.push(Change::Settle {
-                    queue: QueueId(1),
-                    ids: ranges(&ids),
-                });
+                changes.push(Change::Settle { queue: QueueId(1), ids: ranges(&ids) });
             }
             held.extend(bench.next..bench.next + 1000);
             bench.commit(1000, 1, changes);
@@ -106,94 +95,10 @@ fn fan_out() {
         bench.run(&format!("{size} B to 10 queues, 100 a commit"), |bench| {
             let settled = bench.next.saturating_sub(DEPTH as u64);
             let ids = settled..=settled + 99;
-            let settle = |queue| Change::Settle {
-                queue: QueueId(queue),
-                ids: vec![ids.clone()],
-            };
-            let changes = if settled > 0 {
-                (1..=10).map(settle).collect()
-            } else {
-                Vec::new()
-            };
+            let settle = |queue| Change::Settle { queue: QueueId(queue), ids: vec![ids.clone()] };
+            let changes = if settled > 0 { (1..=10).map(settle).collect() } else { Vec::new() };
             bench.commit(100, 10, changes);
         });
-    }
-}
-
-/// A backlog of 1 KiB messages: filling, starting again, reading one queue back, draining it,
-/// purging the rest.
-fn backlog() {
-    let messages: u64 = std::env::var("MESSAGES")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1_000_000);
-    for queues in [1, 1000] {
-        println!("  {messages} messages of 1 KiB in {queues} queues");
-        let mut bench = Bench::new(1024, queues);
-        let before = resident_kib();
-        let started = Instant::now();
-        while bench.next < messages {
-            bench.commit(1000, 1, Vec::new());
-        }
-        report("fill", messages, started.elapsed());
-        println!(
-            "    index: {} KiB resident",
-            resident_kib().saturating_sub(before)
-        );
-        let Bench {
-            store, directory, ..
-        } = bench;
-        drop(store);
-        let started = Instant::now();
-        let (mut store, recovered) = sqlite::open(directory.path()).expect("opens");
-        println!("    start after a crash: {:?}", started.elapsed());
-        let ids: Vec<MessageId> = recovered.backlog[&QueueId(1)]
-            .iter()
-            .take(200_000)
-            .collect();
-        let mut reader = store.reader().expect("opens");
-        let started = Instant::now();
-        for ids in ids.chunks(1000) {
-            assert_eq!(reader.read(ids).expect("reads").len(), ids.len());
-        }
-        report("read one queue back", ids.len() as u64, started.elapsed());
-        let started = Instant::now();
-        for ids in ids.chunks(1000) {
-            let settle = Change::Settle {
-                queue: QueueId(1),
-                ids: ranges(ids),
-            };
-            store
-                .commit(&Gathered::new(Vec::new(), vec![settle]))
-                .expect("commits");
-        }
-        report(
-            "settle it, 1,000 a commit",
-            ids.len() as u64,
-            started.elapsed(),
-        );
-        let started = Instant::now();
-        let deletes = (1..=queues)
-            .map(|queue| Change::DeleteQueue(QueueId(queue)))
-            .collect();
-        store
-            .commit(&Gathered::new(Vec::new(), deletes))
-            .expect("commits");
-        println!("    delete all queues: {:?}", started.elapsed());
-        let (mut steps, mut longest, started) = (0, Duration::ZERO, Instant::now());
-        loop {
-            let step = Instant::now();
-            let more = store.upkeep().expect("cleans up");
-            longest = longest.max(step.elapsed());
-            steps += 1;
-            if more == Upkeep::Done {
-                break;
-            }
-        }
-        println!(
-            "    clean-up: {:?}, {steps} steps, longest {longest:?}",
-            started.elapsed()
-        );
     }
 }
 
@@ -221,16 +126,8 @@ impl Bench {
                 delivered_to: 0,
             })
         });
-        store
-            .commit(&Gathered::new(Vec::new(), records.collect()))
-            .expect("commits");
-        Self {
-            store,
-            body: vec![b'x'; size],
-            queues,
-            next: next.message,
-            directory,
-        }
+        store.commit(&Gathered::new(Vec::new(), records.collect())).expect("commits");
+        Self { store, body: vec![b'x'; size], queues, next: next.message, directory }
     }
 
     /// Publishes to the queues in turn, `fan_out` of them each.
@@ -261,13 +158,9 @@ impl Bench {
         }
         let queues = u64::from(self.queues);
         let settle = |offset| {
-            let ids: Vec<MessageId> = (first + offset..first + count)
-                .step_by(self.queues as usize)
-                .collect();
-            Change::Settle {
-                queue: self.queue_of(first + offset),
-                ids: ranges(&ids),
-            }
+            let ids: Vec<MessageId> =
+                (first + offset..first + count).step_by(self.queues as usize).collect();
+            Change::Settle { queue: self.queue_of(first + offset), ids: ranges(&ids) }
         };
         (0..queues.min(count)).map(settle).collect()
     }
@@ -301,93 +194,20 @@ impl Bench {
 }
 
 fn report(label: &str, count: u64, elapsed: Duration) {
-    println!(
-        "    {label}: {:.0} msg/s",
-        count as f64 / elapsed.as_secs_f64()
-    );
+    println!("    {label}: {:.0} msg/s", count as f64 / elapsed.as_secs_f64());
 }
 
 /// Increasing ids as ranges.
 fn ranges(ids: &[MessageId]) -> Vec<RangeInclusive<MessageId>> {
-    ids.chunk_by(|a, b| a + 1 == *b)
-        .map(|run| run[0]..=run[run.len() - 1])
-        .collect()
+    ids.chunk_by(|a, b| a + 1 == *b).map(|run| run[0]..=run[run.len() - 1]).collect()
 }
 
 /// CPU time of this process, from the kernel's table in ticks of 10 ms.
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or("")
-        .split_whitespace()
-        .collect();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     let ticks = |index: usize| -> u64 {
-        fields
-            .get(index)
-            .and_then(|field| field.parse().ok())
-            .unwrap_or(0)
+        fields.get(index).and_then(|field| field.parse().ok()).unwrap_or(0)
     };
     Duration::from_millis(10 * (ticks(11) + ticks(12)))
-}
-
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
-}
-
-/// The alternative: one blob a commit holds all of its messages.
-mod segments {
-    use super::*;
-    use rusqlite::{Connection, params};
-
-    const PER_SEGMENT: u64 = 1000;
-    const MESSAGE_LEN: usize = 1024 + 40;
-
-    /// Fills such a table with the messages of 1,000 queues and reads one queue back.
-    pub(super) fn compare() {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let database = Connection::open(directory.path().join("segments.db")).expect("opens");
-        database
-            .execute_batch(
-                "PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; \
-                 PRAGMA wal_autocheckpoint=4096; \
-                 CREATE TABLE segment (id INTEGER PRIMARY KEY, messages BLOB);",
-            )
-            .expect("creates");
-        let (count, started) = (300_u32, Instant::now());
-        for id in 0..i64::from(count) {
-            let segment = vec![b'x'; MESSAGE_LEN * PER_SEGMENT as usize];
-            database
-                .prepare_cached("INSERT INTO segment VALUES (?1, ?2)")
-                .and_then(|mut insert| insert.execute(params![id, segment]))
-                .expect("inserts");
-        }
-        report(
-            "segments: publish 1 KiB, 1,000 a commit",
-            u64::from(count) * PER_SEGMENT,
-            started.elapsed(),
-        );
-        let (started, mut read) = (Instant::now(), 0);
-        let message_len = i64::try_from(MESSAGE_LEN).expect("small");
-        for id in 0..i64::from(count) {
-            let at = message_len * (id * 7 % 1000) + 1;
-            let message: Vec<u8> = database
-                .prepare_cached("SELECT substr(messages, ?2, ?3) FROM segment WHERE id = ?1")
-                .and_then(|mut select| {
-                    select.query_row(params![id, at, message_len], |row| row.get(0))
-                })
-                .expect("reads");
-            assert_eq!(message.len(), MESSAGE_LEN);
-            read += 1;
-        }
-        report(
-            "segments: read one of 1,000 queues back",
-            read,
-            started.elapsed(),
-        );
-    }
 }

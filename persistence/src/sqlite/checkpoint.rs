@@ -16,8 +16,8 @@ use super::connection::{checkpoint, open_checkpointer};
 use super::convert::open_error;
 use crate::error::OpenError;
 
-/// Pages of log at which the thread begins: 16 MiB.
-const BEGIN_PAGES: i32 = 1_024;
+/// Pages of log at which the thread begins: 32 MiB.
+const BEGIN_PAGES: i32 = 2_048;
 /// Pages of log at which the disk is too slow for this and commits have to wait: 256 MiB.
 const WAIT_PAGES: i32 = 16_384;
 /// How often the thread copies before the writer does the rest.
@@ -65,10 +65,7 @@ impl Checkpointer {
             .name("checkpointer".to_owned())
             .spawn(move || worker.run(&connection))
             .map_err(|error| OpenError::Io(error.to_string()))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        Ok(Self { shared, thread: Some(thread) })
     }
 }
 
@@ -104,10 +101,7 @@ impl Shared {
             Phase::Copying if pages >= WAIT_PAGES => {
                 // Without the thread, until the log is short: two can not copy at a time.
                 while *phase == Phase::Copying {
-                    phase = self
-                        .changed
-                        .wait(phase)
-                        .unwrap_or_else(PoisonError::into_inner);
+                    phase = self.changed.wait(phase).unwrap_or_else(PoisonError::into_inner);
                 }
                 drop(phase);
                 copy_now(wal);
@@ -121,10 +115,7 @@ impl Shared {
             {
                 let mut phase = self.phase();
                 while matches!(*phase, Phase::Resting | Phase::LittleLeft) {
-                    phase = self
-                        .changed
-                        .wait(phase)
-                        .unwrap_or_else(PoisonError::into_inner);
+                    phase = self.changed.wait(phase).unwrap_or_else(PoisonError::into_inner);
                 }
                 if *phase == Phase::Stopping {
                     return;

@@ -68,31 +68,20 @@ pub(super) fn open_writer(path: &Path, sync: Sync) -> Result<Connection, OpenErr
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sql_error)?;
     connection.set_prepared_statement_cache_capacity(64);
     // The page size counts only for a new file, and only before it has a journal mode.
-    connection
-        .pragma_update(None, "page_size", PAGE_BYTES)
-        .map_err(sql_error)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES).map_err(sql_error)?;
     let mode: String = connection
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
         .map_err(sql_error)?;
     if mode != "wal" {
-        return Err(OpenError::Io(format!(
-            "{}: no write-ahead log here",
-            path.display()
-        )));
+        return Err(OpenError::Io(format!("{}: no write-ahead log here", path.display())));
     }
     let synchronous = match sync {
         Sync::EveryCommit => "FULL",
         Sync::Never => "OFF",
     };
-    connection
-        .pragma_update(None, "synchronous", synchronous)
-        .map_err(sql_error)?;
-    connection
-        .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
-        .map_err(sql_error)?;
-    connection
-        .pragma_update(None, "cache_size", WRITER_CACHE_KIB)
-        .map_err(sql_error)?;
+    connection.pragma_update(None, "synchronous", synchronous).map_err(sql_error)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(sql_error)?;
+    connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB).map_err(sql_error)?;
     Ok(connection)
 }
 
@@ -102,9 +91,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(sql_error)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sql_error)?;
-    connection
-        .pragma_update(None, "cache_size", READER_CACHE_KIB)
-        .map_err(sql_error)?;
+    connection.pragma_update(None, "cache_size", READER_CACHE_KIB).map_err(sql_error)?;
     Ok(connection)
 }
 
@@ -113,9 +100,7 @@ pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, OpenError> {
     let sql_error = |error: rusqlite::Error| open_error(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(sql_error)?;
-    connection
-        .pragma_update(None, "synchronous", "FULL")
-        .map_err(sql_error)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(sql_error)?;
     Ok(connection)
 }
 

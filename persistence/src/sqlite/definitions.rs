@@ -15,37 +15,26 @@ use crate::records::{
 pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
     match change {
         Change::Settle { .. } => Ok(()),
-        Change::PutVhost(vhost) => run(
-            connection,
-            "INSERT OR REPLACE INTO vhost VALUES (?1)",
-            [&vhost.name],
-        ),
+        Change::PutVhost(vhost) => {
+            run(connection, "INSERT OR REPLACE INTO vhost VALUES (?1)", [&vhost.name])
+        }
         Change::DeleteVhost { name } => {
             run(connection, "DELETE FROM vhost WHERE name = ?1", [name])
         }
         Change::PutUser(user) => run(
             connection,
             "INSERT OR REPLACE INTO user VALUES (?1, ?2, ?3, ?4)",
-            [
-                &user.name,
-                &user.password_hash,
-                &user.hashing_algorithm,
-                &user.tags,
-            ],
+            [&user.name, &user.password_hash, &user.hashing_algorithm, &user.tags],
         ),
         Change::DeleteUser { name } => run(connection, "DELETE FROM user WHERE name = ?1", [name]),
         Change::PutPermission(permission) => put_permission(connection, permission),
-        Change::DeletePermission { user, vhost } => run(
-            connection,
-            "DELETE FROM permission WHERE user = ?1 AND vhost = ?2",
-            [user, vhost],
-        ),
+        Change::DeletePermission { user, vhost } => {
+            run(connection, "DELETE FROM permission WHERE user = ?1 AND vhost = ?2", [user, vhost])
+        }
         Change::PutExchange(exchange) => put_exchange(connection, exchange),
-        Change::DeleteExchange { vhost, name } => run(
-            connection,
-            "DELETE FROM exchange WHERE vhost = ?1 AND name = ?2",
-            [vhost, name],
-        ),
+        Change::DeleteExchange { vhost, name } => {
+            run(connection, "DELETE FROM exchange WHERE vhost = ?1 AND name = ?2", [vhost, name])
+        }
         Change::PutQueue(queue) => put_queue(connection, queue),
         Change::DeleteQueue(QueueId(id)) => {
             run(connection, "DELETE FROM queue WHERE id = ?1", [id])
@@ -83,24 +72,16 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Definitions> {
                 tags: row.get("tags")?,
             })
         })?,
-        permissions: list(
-            connection,
-            "SELECT * FROM permission ORDER BY user, vhost",
-            |row| {
-                Ok(PermissionRecord {
-                    user: row.get("user")?,
-                    vhost: row.get("vhost")?,
-                    configure: row.get("configure")?,
-                    write: row.get("write")?,
-                    read: row.get("read")?,
-                })
-            },
-        )?,
-        exchanges: list(
-            connection,
-            "SELECT * FROM exchange ORDER BY vhost, name",
-            exchange,
-        )?,
+        permissions: list(connection, "SELECT * FROM permission ORDER BY user, vhost", |row| {
+            Ok(PermissionRecord {
+                user: row.get("user")?,
+                vhost: row.get("vhost")?,
+                configure: row.get("configure")?,
+                write: row.get("write")?,
+                read: row.get("read")?,
+            })
+        })?,
+        exchanges: list(connection, "SELECT * FROM exchange ORDER BY vhost, name", exchange)?,
         queues: list(connection, "SELECT * FROM queue ORDER BY id", queue)?,
         bindings: list(
             connection,
@@ -115,13 +96,7 @@ fn put_permission(connection: &Connection, record: &PermissionRecord) -> rusqlit
     run(
         connection,
         "INSERT OR REPLACE INTO permission VALUES (?1, ?2, ?3, ?4, ?5)",
-        [
-            &record.user,
-            &record.vhost,
-            &record.configure,
-            &record.write,
-            &record.read,
-        ],
+        [&record.user, &record.vhost, &record.configure, &record.write, &record.read],
     )
 }
 
@@ -163,22 +138,9 @@ fn put_queue(connection: &Connection, record: &QueueRecord) -> rusqlite::Result<
 }
 
 fn binding_values(binding: &BindingRecord) -> [&str; 6] {
-    let BindingRecord {
-        vhost,
-        source,
-        destination_kind,
-        destination,
-        routing_key,
-        arguments,
-    } = binding;
-    [
-        vhost,
-        source,
-        destination_kind,
-        destination,
-        routing_key,
-        arguments,
-    ]
+    let BindingRecord { vhost, source, destination_kind, destination, routing_key, arguments } =
+        binding;
+    [vhost, source, destination_kind, destination, routing_key, arguments]
 }
 
 fn exchange(row: &Row<'_>) -> rusqlite::Result<ExchangeRecord> {

@@ -93,16 +93,8 @@ impl Index {
             return;
         }
         for (id, block) in self.blocks.range_mut(block_of(first)..=block_of(last)) {
-            let from = if *id == block_of(first) {
-                place_of(first)
-            } else {
-                0
-            };
-            let to = if *id == block_of(last) {
-                place_of(last)
-            } else {
-                BLOCK_LEN - 1
-            };
+            let from = if *id == block_of(first) { place_of(first) } else { 0 };
+            let to = if *id == block_of(last) { place_of(last) } else { BLOCK_LEN - 1 };
             let mut any = false;
             block.runs.remove(queue, from..=to, |run| {
                 any = true;
@@ -189,12 +181,7 @@ mod tests {
 
     fn publish(id: MessageId, queues: &[u32]) -> Publish {
         let queues = queues.iter().map(|queue| QueueId(*queue)).collect();
-        Publish {
-            id,
-            message: Message::new(b"", b"q", b"", &[0; 99]),
-            queues,
-            durable: true,
-        }
+        Publish { id, message: Message::new(b"", b"q", b"", &[0; 99]), queues, durable: true }
     }
 
     /// The ids that went, and the blocks they were in.
@@ -218,16 +205,10 @@ mod tests {
         let mut index = Index::default();
         assert!(index.add(0, &[publish(1, &[1]), publish(2, &[1, 2])]));
         assert!(!index.add(0, &[publish(3, &[2])]));
-        assert_eq!(
-            remove(&mut index, 1, 0..=MessageId::MAX),
-            ([(1, 2)].into(), [0].into())
-        );
+        assert_eq!(remove(&mut index, 1, 0..=MessageId::MAX), ([(1, 2)].into(), [0].into()));
         assert_eq!(index.first_empty(), None);
         assert_eq!(remove(&mut index, 2, 2..=3), ([(2, 3)].into(), [0].into()));
-        assert_eq!(
-            index.first_empty(),
-            Some((0, 3 * (100 + ROW_OVERHEAD_BYTES)))
-        );
+        assert_eq!(index.first_empty(), Some((0, 3 * (100 + ROW_OVERHEAD_BYTES))));
         index.forget(0);
         assert_eq!(index.first_empty(), None);
         assert!(index.block(0).is_none());
@@ -247,10 +228,7 @@ mod tests {
     fn a_range_is_removed_from_all_its_blocks_and_only_the_changed_ones_are_reported() {
         let mut index = Index::default();
         for id in [1000, 1030, 5000, 9000] {
-            index.add(
-                block_of(id),
-                &[publish(id, &[if id == 5000 { 2 } else { 1 }])],
-            );
+            index.add(block_of(id), &[publish(id, &[if id == 5000 { 2 } else { 1 }])]);
         }
         let (removed, touched) = remove(&mut index, 1, 1001..=9000);
         assert_eq!(removed, [(1030, 1030), (9000, 9000)]);
@@ -258,19 +236,12 @@ mod tests {
         let backlog = index.backlog();
         assert_eq!(backlog[&QueueId(1)].iter().collect::<Vec<_>>(), [1000]);
         assert_eq!(backlog[&QueueId(2)].iter().collect::<Vec<_>>(), [5000]);
-        assert_eq!(
-            remove(&mut index, 1, RangeInclusive::new(2, 1)),
-            (vec![], vec![])
-        );
+        assert_eq!(remove(&mut index, 1, RangeInclusive::new(2, 1)), (vec![], vec![]));
     }
 
     #[test]
     fn pruning_scales_the_bytes_with_the_rows() {
-        let mut block = Block {
-            rows: 8,
-            bytes: 800,
-            ..Block::default()
-        };
+        let mut block = Block { rows: 8, bytes: 800, ..Block::default() };
         block.pruned(2);
         assert_eq!((block.rows, block.bytes), (2, 200));
         block.pruned(0);

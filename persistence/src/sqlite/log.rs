@@ -72,14 +72,7 @@ impl Log {
         settled: std::ops::Range<SettledId>,
     ) -> Self {
         let newest = index.blocks().last().map_or(0, |(block, _)| block);
-        Self {
-            index,
-            newest,
-            unlisted,
-            first_open,
-            settled,
-            ..Self::default()
-        }
+        Self { index, newest, unlisted, first_open, settled, ..Self::default() }
     }
 
     /// Applies a row of `settled` that was found at start.
@@ -117,21 +110,15 @@ impl Log {
             }
             self.newest = self.newest.max(block);
         }
-        self.published_bytes += publishes
-            .iter()
-            .map(|publish| publish.message.size() as u64)
-            .sum::<u64>();
+        self.published_bytes +=
+            publishes.iter().map(|publish| publish.message.size() as u64).sum::<u64>();
         Ok(())
     }
 
     /// Notes that entries leave a queue. Only what the queue held is written down: if the range
     /// has an id that is published later after all, the note must not settle it.
     pub(super) fn settle(&mut self, queue: QueueId, ids: &RangeInclusive<MessageId>) {
-        let mut note = Note {
-            text: &mut self.settled_now,
-            queue,
-            run: None,
-        };
+        let mut note = Note { text: &mut self.settled_now, queue, run: None };
         let (stale_since, stale) = (&mut self.stale_since, &mut self.stale);
         let (row, wasteful) = (self.settled.end, &mut self.wasteful);
         self.index.remove(
@@ -160,12 +147,7 @@ impl Log {
         );
         if any {
             let run = Some((0, MessageId::MAX));
-            Note {
-                text: &mut self.settled_now,
-                queue,
-                run,
-            }
-            .flush();
+            Note { text: &mut self.settled_now, queue, run }.flush();
         }
     }
 
@@ -230,27 +212,14 @@ impl Log {
     /// unlisted until they are swept.
     fn list_closed(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let open_from = self.newest.saturating_sub(OPEN_BLOCKS);
-        if self
-            .unlisted
-            .first()
-            .is_none_or(|first| *first >= open_from)
-        {
+        if self.unlisted.first().is_none_or(|first| *first >= open_from) {
             return Ok(());
         }
-        let is_held = |block: &BlockId| {
-            self.index
-                .block(*block)
-                .is_some_and(|entry| !entry.runs.is_empty())
-        };
-        let closed: Vec<BlockId> = self
-            .unlisted
-            .range(..open_from)
-            .copied()
-            .filter(is_held)
-            .collect();
-        closed
-            .into_iter()
-            .try_for_each(|block| self.list(connection, block))
+        let is_held =
+            |block: &BlockId| self.index.block(*block).is_some_and(|entry| !entry.runs.is_empty());
+        let closed: Vec<BlockId> =
+            self.unlisted.range(..open_from).copied().filter(is_held).collect();
+        closed.into_iter().try_for_each(|block| self.list(connection, block))
     }
 
     /// Lists some of the blocks again whose listing lacks the oldest rows of `settled`.
@@ -259,10 +228,7 @@ impl Log {
             let Some(block) = self.oldest_stale() else {
                 return Ok(());
             };
-            let age = self
-                .stale
-                .front()
-                .map_or(0, |(row, _)| self.settled.end - row);
+            let age = self.stale.front().map_or(0, |(row, _)| self.settled.end - row);
             if self.stale_since.len() <= STALE_BLOCKS_MAX && age <= SETTLED_ROWS_MAX {
                 return Ok(());
             }
@@ -285,10 +251,7 @@ impl Log {
     /// Writes a block's row as the index has it.
     fn list(&mut self, connection: &Connection, block: BlockId) -> rusqlite::Result<()> {
         self.stale_since.remove(&block);
-        if self
-            .index
-            .block(block)
-            .is_some_and(|entry| !entry.runs.is_empty() && entry.is_sparse())
+        if self.index.block(block).is_some_and(|entry| !entry.runs.is_empty() && entry.is_sparse())
         {
             messages::prune(connection, &mut self.index, block)?;
         }
@@ -327,9 +290,7 @@ impl Log {
             }
         })?;
         let mut delete = connection.prepare_cached("DELETE FROM block WHERE id = ?1")?;
-        listed
-            .into_iter()
-            .try_for_each(|block| delete.execute([sql_id(block)]).map(|_| ()))
+        listed.into_iter().try_for_each(|block| delete.execute([sql_id(block)]).map(|_| ()))
     }
 
     /// Deletes the rows of `settled` that every listing has, if they are at least `rows_min`.

@@ -23,13 +23,7 @@ pub(super) fn insert(connection: &Connection, publishes: &[Publish]) -> rusqlite
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let mut column = QueuesColumn::default();
-    for Publish {
-        id,
-        message,
-        queues,
-        ..
-    } in publishes
-    {
+    for Publish { id, message, queues, .. } in publishes {
         column.set(queues);
         statement.execute((
             sql_id(*id),
@@ -155,10 +149,6 @@ fn delete_slice(connection: &Connection, block: BlockId) -> rusqlite::Result<boo
             "DELETE FROM message WHERE id IN \
              (SELECT id FROM message WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3)",
         )?
-        .execute((
-            sql_id(id_at(block, 0)),
-            sql_id(id_at(block, BLOCK_LEN - 1)),
-            SLICE_ROWS,
-        ))?;
+        .execute((sql_id(id_at(block, 0)), sql_id(id_at(block, BLOCK_LEN - 1)), SLICE_ROWS))?;
     Ok(deleted < SLICE_ROWS as usize)
 }

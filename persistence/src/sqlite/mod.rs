@@ -76,11 +76,8 @@ pub fn open(dir: &Path) -> Result<(SqliteStore, Recovered), OpenError> {
 
     let mut backlog = log.index.backlog();
     let known: HashSet<QueueId> = definitions.queues.iter().map(|queue| queue.id).collect();
-    let orphans: Vec<QueueId> = backlog
-        .keys()
-        .copied()
-        .filter(|queue| !known.contains(queue))
-        .collect();
+    let orphans: Vec<QueueId> =
+        backlog.keys().copied().filter(|queue| !known.contains(queue)).collect();
     for queue in &orphans {
         backlog.remove(queue);
         log.settle_for_good(*queue);
@@ -90,10 +87,7 @@ pub fn open(dir: &Path) -> Result<(SqliteStore, Recovered), OpenError> {
     let recovered = Recovered {
         definitions,
         backlog,
-        next: NextIds {
-            message: id_ceiling,
-            queue: QueueId(next_queue),
-        },
+        next: NextIds { message: id_ceiling, queue: QueueId(next_queue) },
         clean,
     };
     let store = SqliteStore {
@@ -123,9 +117,8 @@ impl SqliteStore {
         publishes: &[Publish],
         changes: &[Change],
     ) -> rusqlite::Result<()> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(last) = publishes.last()
             && last.id >= self.id_ceiling
         {
@@ -166,11 +159,9 @@ impl SqliteStore {
 
     fn upkeep_step(&mut self) -> rusqlite::Result<Upkeep> {
         if self.log.needs_upkeep() {
-            let transaction = self
-                .connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)?;
-            self.log
-                .upkeep(&transaction, UPKEEP_BLOCKS, UPKEEP_SWEEP_BYTES)?;
+            let transaction =
+                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            self.log.upkeep(&transaction, UPKEEP_BLOCKS, UPKEEP_SWEEP_BYTES)?;
             transaction.commit()?;
             self.checkpointed = false;
             return Ok(Upkeep::More);
@@ -214,17 +205,54 @@ impl Store for SqliteStore {
             ("clean", 1),
         ] {
             transaction
-                .execute(
-                    "UPDATE meta SET value = ?2 WHERE name = ?1",
-                    (name, sql_id(value)),
-                )
+                .execute("UPDATE meta SET value = ?2 WHERE name = ?1", (name, sql_id(value)))
                 .map_err(sql_error)?;
         }
         transaction.commit().map_err(sql_error)?;
         drop(self.checkpointer);
         checkpoint(&self.connection, "TRUNCATE").map_err(sql_error)?;
-        self.connection
-            .close()
-            .map_err(|(_, error)| commit_error(&error))
+        self.connection.close().map_err(|(_, error)| commit_error(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Queues;
+    use crate::message::Message;
+
+    #[test]
+    fn a_full_disk_is_its_own_error_and_loses_nothing_committed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(directory.path()).unwrap();
+        let record = crate::records::QueueRecord {
+            id: QueueId(1),
+            vhost: "/".to_owned(),
+            name: "queue".to_owned(),
+            durable: true,
+            auto_delete: false,
+            arguments: "{}".to_owned(),
+            delivered_to: 0,
+        };
+        store.commit(&Gathered::new(Vec::new(), vec![Change::PutQueue(record)])).unwrap();
+        store.connection.pragma_update(None, "max_page_count", 60).unwrap();
+        let publish = |id| Publish {
+            id,
+            message: Message::new(b"", b"queue", b"", &[0; 100_000]),
+            queues: Queues::One(QueueId(1)),
+            durable: true,
+        };
+        let mut committed = 0;
+        let error = loop {
+            match store.commit(&Gathered::new(vec![publish(committed + 1)], Vec::new())) {
+                Ok(()) => committed += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, CommitError::DiskFull(_)), "{error}");
+        assert!(committed > 0);
+        drop(store);
+        let (_store, recovered) = open(directory.path()).unwrap();
+        assert_eq!(recovered.backlog[&QueueId(1)], (1..=committed).collect());
     }
 }

@@ -50,10 +50,7 @@ impl Paged {
                  ) STRICT;",
             )
             .map_err(|error| open_error(&path, &error))?;
-        Ok(Self {
-            connection,
-            index: Index::default(),
-        })
+        Ok(Self { connection, index: Index::default() })
     }
 
     /// Notes that entries leave a queue.
@@ -66,19 +63,15 @@ impl Paged {
         if publishes.is_empty() && self.index.first_empty().is_none() {
             return Ok(());
         }
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         messages::insert_again(&transaction, publishes)?;
         for publishes in publishes.chunk_by(|a, b| block_of(a.id) == block_of(b.id)) {
             if let Some(first) = publishes.first() {
                 self.index.add(block_of(first.id), publishes);
             }
         }
-        let bytes: u64 = publishes
-            .iter()
-            .map(|publish| publish.message.size() as u64)
-            .sum();
+        let bytes: u64 = publishes.iter().map(|publish| publish.message.size() as u64).sum();
         let budget = SWEEP_BYTES_PER_COMMIT + 2 * bytes;
         messages::sweep(&transaction, &mut self.index, BlockId::MAX, budget, |_| ())?;
         transaction.commit()
@@ -89,16 +82,9 @@ impl Paged {
         if self.index.first_empty().is_none() {
             return Ok(false);
         }
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        messages::sweep(
-            &transaction,
-            &mut self.index,
-            BlockId::MAX,
-            budget_bytes,
-            |_| (),
-        )?;
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        messages::sweep(&transaction, &mut self.index, BlockId::MAX, budget_bytes, |_| ())?;
         transaction.commit()?;
         Ok(self.index.first_empty().is_some())
     }

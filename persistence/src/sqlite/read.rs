@@ -49,10 +49,7 @@ impl Reader for SqliteReader {
 /// The ids that were not found; both lists increase.
 fn without(ids: &[MessageId], found: &[(MessageId, Message)]) -> Vec<MessageId> {
     let mut found = found.iter().map(|(id, _)| *id).peekable();
-    ids.iter()
-        .copied()
-        .filter(|id| found.next_if_eq(id).is_none())
-        .collect()
+    ids.iter().copied().filter(|id| found.next_if_eq(id).is_none()).collect()
 }
 
 fn read_file(
@@ -88,9 +85,7 @@ fn read_span(
         return Ok(());
     };
     let mut wanted = ids.iter().copied().peekable();
-    let mut rows = statement
-        .query([sql_id(*first), sql_id(*last)])
-        .map_err(sql_error)?;
+    let mut rows = statement.query([sql_id(*first), sql_id(*last)]).map_err(sql_error)?;
     while let Some(row) = rows.next().map_err(sql_error)? {
         let id = row.get::<_, i64>(0).map_err(sql_error)?.unsigned_abs();
         while wanted.next_if(|next| *next < id).is_some() {}

@@ -16,9 +16,7 @@ use crate::ids::{MessageId, QueueId};
 /// Reads a fact about the store.
 pub(super) fn meta(connection: &Connection, path: &Path, name: &str) -> Result<u64, OpenError> {
     connection
-        .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| {
-            row.get::<_, i64>(0)
-        })
+        .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get::<_, i64>(0))
         .map(i64::unsigned_abs)
         .map_err(|error| open_error(path, &error))
 }
@@ -27,31 +25,17 @@ pub(super) fn meta(connection: &Connection, path: &Path, name: &str) -> Result<u
 pub(super) fn load(connection: &Connection, path: &Path) -> Result<Log, OpenError> {
     let first_open = meta(connection, path, "first_open")?;
     let mut index = Index::default();
-    rows(
-        connection,
-        path,
-        "SELECT id, messages, bytes, entries FROM block ORDER BY id",
-        |row| {
-            let id = number(row, 0)?;
-            let runs = row.get_ref(3)?.as_str().ok().and_then(Runs::from_json);
-            let Some(runs) = runs else {
-                return Ok(Err(format!("entries of block {id}")));
-            };
-            index.restore(
-                id,
-                Block {
-                    runs,
-                    rows: number(row, 1)?,
-                    bytes: number(row, 2)?,
-                },
-            );
-            Ok(Ok(()))
-        },
-    )?;
+    rows(connection, path, "SELECT id, messages, bytes, entries FROM block ORDER BY id", |row| {
+        let id = number(row, 0)?;
+        let runs = row.get_ref(3)?.as_str().ok().and_then(Runs::from_json);
+        let Some(runs) = runs else {
+            return Ok(Err(format!("entries of block {id}")));
+        };
+        index.restore(id, Block { runs, rows: number(row, 1)?, bytes: number(row, 2)? });
+        Ok(Ok(()))
+    })?;
     let unlisted = load_open(connection, path, first_open, &mut index)?;
-    load_settled(connection, path, |settled| {
-        Log::recovered(index, unlisted, first_open, settled)
-    })
+    load_settled(connection, path, |settled| Log::recovered(index, unlisted, first_open, settled))
 }
 
 /// Reads the messages of blocks without a row, whose own column says who holds them.
@@ -71,9 +55,7 @@ fn load_open(
     let mut unlisted = BTreeSet::new();
     let mut from = first_open;
     loop {
-        let mut rows = statement
-            .query([sql_id(id_at(from, 0))])
-            .map_err(sql_error)?;
+        let mut rows = statement.query([sql_id(id_at(from, 0))]).map_err(sql_error)?;
         loop {
             let Some(row) = rows.next().map_err(sql_error)? else {
                 return Ok(unlisted);
@@ -107,24 +89,19 @@ fn load_settled(
         .map_err(|error| open_error(path, &error))?;
     let bound = |bound: Option<i64>| bound.map_or(1, i64::unsigned_abs);
     let mut log = make(bound(bounds.0)..bound(bounds.1));
-    rows(
-        connection,
-        path,
-        "SELECT id, entries FROM settled ORDER BY id",
-        |row| {
-            let id = number(row, 0)?;
-            let Some(runs) = row.get_ref(1)?.as_str().ok().and_then(triples) else {
+    rows(connection, path, "SELECT id, entries FROM settled ORDER BY id", |row| {
+        let id = number(row, 0)?;
+        let Some(runs) = row.get_ref(1)?.as_str().ok().and_then(triples) else {
+            return Ok(Err(format!("row {id} of settled")));
+        };
+        for [queue, first, last] in runs {
+            let Ok(queue) = queue.try_into() else {
                 return Ok(Err(format!("row {id} of settled")));
             };
-            for [queue, first, last] in runs {
-                let Ok(queue) = queue.try_into() else {
-                    return Ok(Err(format!("row {id} of settled")));
-                };
-                log.replay(id, QueueId(queue), &(first..=last));
-            }
-            Ok(Ok(()))
-        },
-    )?;
+            log.replay(id, QueueId(queue), &(first..=last));
+        }
+        Ok(Ok(()))
+    })?;
     Ok(log)
 }
 
@@ -134,15 +111,8 @@ fn queues(row: &Row<'_>) -> rusqlite::Result<Option<Vec<QueueId>>> {
     if let Ok(queue) = value.as_i64() {
         return Ok(u32::try_from(queue).ok().map(|queue| vec![QueueId(queue)]));
     }
-    let list = value
-        .as_str()
-        .ok()
-        .and_then(|text| text.strip_prefix('[')?.strip_suffix(']'));
-    Ok(list.and_then(|list| {
-        list.split(',')
-            .map(|id| id.parse().ok().map(QueueId))
-            .collect()
-    }))
+    let list = value.as_str().ok().and_then(|text| text.strip_prefix('[')?.strip_suffix(']'));
+    Ok(list.and_then(|list| list.split(',').map(|id| id.parse().ok().map(QueueId)).collect()))
 }
 
 fn rows(

@@ -58,9 +58,7 @@ pub(super) struct Runs(Vec<Run>);
 impl Runs {
     /// Adds an entry; nothing happens if it is there already.
     pub(super) fn add(&mut self, queue: QueueId, place: u16) {
-        let at = self
-            .0
-            .partition_point(|run| (run.queue, run.first) <= (queue, place));
+        let at = self.0.partition_point(|run| (run.queue, run.first) <= (queue, place));
         let follows = at
             .checked_sub(1)
             .and_then(|before| self.0.get_mut(before))
@@ -73,10 +71,7 @@ impl Runs {
             }
             None => false,
         };
-        let next = self
-            .0
-            .get_mut(at)
-            .filter(|next| next.queue == queue && next.first == place + 1);
+        let next = self.0.get_mut(at).filter(|next| next.queue == queue && next.first == place + 1);
         match (next, extended) {
             (Some(next), true) => {
                 let last = next.last;
@@ -87,14 +82,7 @@ impl Runs {
             }
             (Some(next), false) => next.first = place,
             (None, true) => {}
-            (None, false) => self.0.insert(
-                at,
-                Run {
-                    queue,
-                    first: place,
-                    last: place,
-                },
-            ),
+            (None, false) => self.0.insert(at, Run { queue, first: place, last: place }),
         }
     }
 
@@ -106,9 +94,7 @@ impl Runs {
         mut removed: impl FnMut(Run),
     ) {
         let (first, last) = places.into_inner();
-        let start = self
-            .0
-            .partition_point(|run| (run.queue, run.last) < (queue, first));
+        let start = self.0.partition_point(|run| (run.queue, run.last) < (queue, first));
         let touched = self
             .0
             .iter()
@@ -118,24 +104,14 @@ impl Runs {
         let mut end = start;
         let mut kept: [Option<Run>; 2] = [None; 2];
         for run in touched {
-            removed(Run {
-                first: run.first.max(first),
-                last: run.last.min(last),
-                ..run
-            });
+            removed(Run { first: run.first.max(first), last: run.last.min(last), ..run });
             end += 1;
             // Only the first touched run can begin before the range and only the last end after.
             if run.first < first {
-                kept[0] = Some(Run {
-                    last: first - 1,
-                    ..run
-                });
+                kept[0] = Some(Run { last: first - 1, ..run });
             }
             if run.last > last {
-                kept[1] = Some(Run {
-                    first: last + 1,
-                    ..run
-                });
+                kept[1] = Some(Run { first: last + 1, ..run });
             }
         }
         if end > start {
@@ -169,9 +145,7 @@ impl Runs {
             }
         }
         let is_held = |place: &u16| {
-            words
-                .get(usize::from(place / 64))
-                .is_some_and(|word| word >> (place % 64) & 1 == 1)
+            words.get(usize::from(place / 64)).is_some_and(|word| word >> (place % 64) & 1 == 1)
         };
         let (mut held, mut gaps, mut gap_start) = (0, Vec::new(), None);
         for place in 0..BLOCK_LEN {

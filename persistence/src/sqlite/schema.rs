@@ -48,12 +48,8 @@ fn migrate_with(
     for step in steps.iter().skip(found as usize) {
         transaction.execute_batch(step).map_err(open_error)?;
     }
-    transaction
-        .pragma_update(None, "application_id", APPLICATION_ID)
-        .map_err(open_error)?;
-    transaction
-        .pragma_update(None, "user_version", known)
-        .map_err(open_error)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(open_error)?;
+    transaction.pragma_update(None, "user_version", known).map_err(open_error)?;
     transaction.commit().map_err(open_error)?;
     tracing::info!(from = found, to = known, "store schema migrated");
     Ok(())
@@ -61,11 +57,7 @@ fn migrate_with(
 
 fn is_empty(connection: &Connection, path: &std::path::Path) -> Result<bool, OpenError> {
     connection
-        .query_row(
-            "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)",
-            [],
-            |row| row.get(0),
-        )
+        .query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
         .map_err(|error| convert::open_error(path, &error))
 }
 
@@ -76,9 +68,7 @@ mod tests {
     use super::*;
 
     fn version(connection: &Connection) -> u32 {
-        connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .unwrap()
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
     }
 
     #[test]
@@ -86,17 +76,12 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         let path = Path::new("store");
         migrate_with(&mut connection, path, &["CREATE TABLE a (x)"]).unwrap();
-        let steps = [
-            "CREATE TABLE a (x)",
-            "CREATE TABLE b (x)",
-            "INSERT INTO b VALUES (7)",
-        ];
+        let steps = ["CREATE TABLE a (x)", "CREATE TABLE b (x)", "INSERT INTO b VALUES (7)"];
         migrate_with(&mut connection, path, &steps).unwrap();
         migrate_with(&mut connection, path, &steps).unwrap();
         assert_eq!(version(&connection), 3);
-        let rows: u32 = connection
-            .query_row("SELECT count(*) FROM b", [], |row| row.get(0))
-            .unwrap();
+        let rows: u32 =
+            connection.query_row("SELECT count(*) FROM b", [], |row| row.get(0)).unwrap();
         assert_eq!(rows, 1);
     }
 
@@ -105,11 +90,7 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         let path = Path::new("store");
         migrate_with(&mut connection, path, &["CREATE TABLE a (x)"]).unwrap();
-        let steps = [
-            "CREATE TABLE a (x)",
-            "CREATE TABLE b (x)",
-            "this is not SQL",
-        ];
+        let steps = ["CREATE TABLE a (x)", "CREATE TABLE b (x)", "this is not SQL"];
         assert!(migrate_with(&mut connection, path, &steps).is_err());
         assert_eq!(version(&connection), 1);
         assert!(connection.prepare("SELECT * FROM b").is_err());
@@ -121,24 +102,13 @@ mod tests {
         migrate(&mut connection, Path::new("store")).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         let error = migrate(&mut connection, Path::new("store")).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                OpenError::Newer {
-                    found: 99,
-                    known: 1
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, OpenError::Newer { found: 99, known: 1 }), "{error}");
     }
 
     #[test]
     fn a_database_of_another_program_is_refused() {
         let mut connection = Connection::open_in_memory().unwrap();
-        connection
-            .execute_batch("CREATE TABLE accounts (name TEXT)")
-            .unwrap();
+        connection.execute_batch("CREATE TABLE accounts (name TEXT)").unwrap();
         let error = migrate(&mut connection, Path::new("store")).unwrap_err();
         assert!(matches!(error, OpenError::NotAStore(_)), "{error}");
     }

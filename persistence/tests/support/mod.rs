@@ -52,39 +52,23 @@ pub(crate) fn body(id: MessageId) -> Vec<u8> {
 
 /// The message that the tests publish with an id.
 pub(crate) fn message(id: MessageId) -> Message {
-    Message::new(
-        b"orders",
-        format!("key.{id}").as_bytes(),
-        &id.to_be_bytes(),
-        &body(id),
-    )
+    Message::new(b"orders", format!("key.{id}").as_bytes(), &id.to_be_bytes(), &body(id))
 }
 
 /// A durable publish.
 pub(crate) fn publish(id: MessageId, queues: &[u32]) -> Publish {
     let queues = queues.iter().map(|queue| QueueId(*queue)).collect();
-    Publish {
-        id,
-        message: message(id),
-        queues,
-        durable: true,
-    }
+    Publish { id, message: message(id), queues, durable: true }
 }
 
 /// A message that is paged out.
 pub(crate) fn page_out(id: MessageId, queues: &[u32]) -> Publish {
-    Publish {
-        durable: false,
-        ..publish(id, queues)
-    }
+    Publish { durable: false, ..publish(id, queues) }
 }
 
 /// A settle of some ids.
 pub(crate) fn settle(queue: u32, ids: RangeInclusive<MessageId>) -> Change {
-    Change::Settle {
-        queue: QueueId(queue),
-        ids: vec![ids],
-    }
+    Change::Settle { queue: QueueId(queue), ids: vec![ids] }
 }
 
 /// The record of a queue.
@@ -102,30 +86,17 @@ pub(crate) fn queue(id: u32) -> QueueRecord {
 
 /// Commits one transaction.
 pub(crate) fn commit(store: &mut dyn Store, publishes: Vec<Publish>, changes: Vec<Change>) {
-    store
-        .commit(&Gathered::new(publishes, changes))
-        .expect("the commit succeeds");
+    store.commit(&Gathered::new(publishes, changes)).expect("the commit succeeds");
 }
 
 /// Declares queues.
 pub(crate) fn declare(store: &mut dyn Store, queues: &[u32]) {
-    commit(
-        store,
-        Vec::new(),
-        queues
-            .iter()
-            .map(|id| Change::PutQueue(queue(*id)))
-            .collect(),
-    );
+    commit(store, Vec::new(), queues.iter().map(|id| Change::PutQueue(queue(*id))).collect());
 }
 
 /// A batch without a completion.
 pub(crate) fn batch(publishes: Vec<Publish>, changes: Vec<Change>) -> Batch {
-    Batch {
-        publishes,
-        changes,
-        done: None,
-    }
+    Batch { publishes, changes, done: None }
 }
 
 /// Does all the clean-up there is.
@@ -135,13 +106,8 @@ pub(crate) fn clean_up(store: &mut dyn Store) {
 
 /// What was recovered, as lists. Queues without messages are left out.
 pub(crate) fn backlog(recovered: &Recovered) -> BTreeMap<u32, Vec<MessageId>> {
-    let lists = recovered
-        .backlog
-        .iter()
-        .map(|(queue, ids)| (queue.0, ids.iter().collect()));
-    lists
-        .filter(|(_, ids): &(u32, Vec<MessageId>)| !ids.is_empty())
-        .collect()
+    let lists = recovered.backlog.iter().map(|(queue, ids)| (queue.0, ids.iter().collect()));
+    lists.filter(|(_, ids): &(u32, Vec<MessageId>)| !ids.is_empty()).collect()
 }
 
 /// A set of ids.
