@@ -34,6 +34,13 @@ pub struct Ticket(pub(crate) u64);
 impl Ticket {
     /// The ticket before the first submission: always committed.
     pub const NONE: Self = Self(0);
+
+    /// The ticket of the submission at `position`, counted from 1: for tests of what only compares
+    /// tickets and needs no committer for it.
+    #[must_use]
+    pub const fn nth(position: u64) -> Self {
+        Self(position)
+    }
 }
 
 /// The first message id and the first queue id that were never used.

@@ -43,4 +43,4 @@ pub use records::{
     BindingRecord, Definitions, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord,
     VhostRecord,
 };
-pub use store::{Reader, Recovered, Store, Upkeep};
+pub use store::{Found, Reader, Recovered, Store, Upkeep};

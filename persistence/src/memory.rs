@@ -13,7 +13,7 @@ use crate::records::{
     BindingRecord, Definitions, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord,
     VhostRecord,
 };
-use crate::store::{Reader, Recovered, Store, Upkeep};
+use crate::store::{Found, Reader, Recovered, Store, Upkeep};
 
 /// What survives a [`MemoryStore`]: keep a clone to open it again, as after a restart.
 #[derive(Clone, Default)]
@@ -117,13 +117,20 @@ struct MemoryReader {
 }
 
 impl Reader for MemoryReader {
-    fn read(&mut self, ids: &[MessageId]) -> Result<Vec<(MessageId, Message)>, ReadError> {
+    fn read(&mut self, ids: &[MessageId], bytes_max: usize) -> Result<Found, ReadError> {
         let content = self.disk.lock();
-        let found = ids.iter().filter_map(|id| {
-            let stored = content.messages.get(id)?;
-            Some((*id, stored.message.clone()))
-        });
-        Ok(found.collect())
+        let mut found = Found::default();
+        let mut bytes = 0;
+        for id in ids {
+            let Some(stored) = content.messages.get(id) else { continue };
+            found.messages.push((*id, stored.message.clone()));
+            bytes += stored.message.size();
+            if bytes >= bytes_max {
+                found.stopped_at = Some(*id);
+                break;
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{OpenError, ReadError};
 use crate::ids::MessageId;
-use crate::message::Message;
-use crate::store::{Reader, Store};
+use crate::store::{Found, Reader, Store};
 
-/// Given the messages that were read, in id order. Called once, on a reader's thread (or, when
+/// Given what was read. Called once, on a reader's thread (or, when
 /// the readers are gone, on the caller's), so it must not block.
-pub type ReadDone = Box<dyn FnOnce(Result<Vec<(MessageId, Message)>, ReadError>) + Send>;
+pub type ReadDone = Box<dyn FnOnce(Result<Found, ReadError>) + Send>;
 
 /// A handle to the readers. Cheap to clone; the threads end when the last handle is dropped.
 ///
@@ -23,6 +22,7 @@ pub struct MessageReader {
 
 struct Request {
     ids: Vec<MessageId>,
+    bytes_max: usize,
     done: ReadDone,
 }
 
@@ -50,8 +50,8 @@ impl MessageReader {
     ///
     /// Only what is committed is found: wait for the ticket of the publish before giving up the
     /// message in memory.
-    pub fn read(&self, ids: Vec<MessageId>, done: ReadDone) {
-        if let Err(mpsc::SendError(request)) = self.requests.send(Request { ids, done }) {
+    pub fn read(&self, ids: Vec<MessageId>, bytes_max: usize, done: ReadDone) {
+        if let Err(mpsc::SendError(request)) = self.requests.send(Request { ids, bytes_max, done }) {
             (request.done)(Err(ReadError::Closed));
         }
     }
@@ -61,9 +61,9 @@ fn serve(mut reader: Box<dyn Reader>, requests: &Mutex<Receiver<Request>>) {
     loop {
         // The lock is held while waiting: whoever has it takes the next request.
         let next = requests.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Request { ids, done }) = next else {
+        let Ok(Request { ids, bytes_max, done }) = next else {
             return;
         };
-        done(reader.read(&ids));
+        done(reader.read(&ids, bytes_max));
     }
 }

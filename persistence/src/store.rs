@@ -56,14 +56,24 @@ pub enum Upkeep {
 /// Reads messages back. Owned by one thread, not the committer's.
 pub trait Reader: Send {
     /// The messages with the given ids, which are increasing, in that order. Ids that are not
-    /// stored are left out.
+    /// stored are left out. Stops after the message with which `bytes_max` is reached, so that a
+    /// backlog of large messages does not come into memory at once.
     ///
     /// A message is there from the commit of its publish until every queue has settled it, and
     /// possibly longer: the caller asks only for what a queue still holds.
     ///
     /// # Errors
     /// When the store can not be read.
-    fn read(&mut self, ids: &[MessageId]) -> Result<Vec<(MessageId, Message)>, ReadError>;
+    fn read(&mut self, ids: &[MessageId], bytes_max: usize) -> Result<Found, ReadError>;
+}
+
+/// What a read has found.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Found {
+    /// The messages, in id order.
+    pub messages: Vec<(MessageId, Message)>,
+    /// The id at which the read stopped because it had enough; `None` if it looked at all of them.
+    pub stopped_at: Option<MessageId>,
 }
 
 /// What was in a store when it was opened.

@@ -239,12 +239,12 @@ fn messages_are_read_back_on_other_threads() {
     let (sender, receiver) = mpsc::channel();
     for _ in 0..10 {
         let sender = sender.clone();
-        reader.read(vec![1, 2, 3], Box::new(move |found| sender.send(found).unwrap()));
+        reader.read(vec![1, 2, 3], usize::MAX, Box::new(move |found| sender.send(found).unwrap()));
     }
     drop((sender, reader));
     let found: Vec<Result<Vec<u64>, ReadError>> = receiver
         .iter()
-        .map(|found| found.map(|messages| messages.into_iter().map(|(id, _)| id).collect()))
+        .map(|found| found.map(|found| found.messages.into_iter().map(|(id, _)| id).collect()))
         .collect();
     assert_eq!(found, vec![Ok(vec![1, 3]); 10]);
 }

@@ -294,6 +294,17 @@ fn puts(definitions: &Definitions) -> Vec<Change> {
     changes
 }
 
+fn a_read_stops_when_it_has_enough(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1]);
+    commit(&mut *store, (1..=3).map(|id| publish(id, &[1])).collect(), vec![]);
+    let mut reader = store.reader().unwrap();
+    let found = reader.read(&[1, 2, 3], 1).unwrap();
+    assert_eq!((found.messages.len(), found.stopped_at), (1, Some(1)));
+    let found = reader.read(&[2, 3], usize::MAX).unwrap();
+    assert_eq!((found.messages.len(), found.stopped_at), (2, None));
+}
+
 /// The tests above as tests of one backend.
 macro_rules! conformance {
     ($backend:ident, $make:expr, [$($test:ident),* $(,)?]) => {
@@ -324,6 +335,7 @@ macro_rules! conformance {
                 paged_out_messages_can_be_read_and_are_forgotten_on_restart,
                 a_message_can_be_paged_out_again,
                 ids_that_are_not_stored_are_left_out,
+                a_read_stops_when_it_has_enough,
                 cleaning_up_changes_nothing_that_can_be_seen,
             ]);
         )*

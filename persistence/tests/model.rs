@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
             self.durable.iter().chain(&self.paged).map(|(_, id)| *id).collect();
         let ids: Vec<MessageId> = ids.into_iter().collect();
         let mut reader = self.store().reader().expect("the reader opens");
-        let found = reader.read(&ids).expect("the read succeeds");
+        let found = reader.read(&ids, usize::MAX).expect("the read succeeds").messages;
         assert_eq!(found.len(), ids.len());
         for ((id, message), expected) in found.iter().zip(&ids) {
             assert_eq!((id, message), (expected, &message_of(*expected)));

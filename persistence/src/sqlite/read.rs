@@ -10,7 +10,7 @@ use super::convert::{message, read_error, sql_id};
 use crate::error::{OpenError, ReadError};
 use crate::ids::MessageId;
 use crate::message::Message;
-use crate::store::Reader;
+use crate::store::{Found, Reader};
 
 /// Ids with fewer others between them are read in one scan. A row that is skipped costs less than
 /// a descent from the root, and neighbours mostly share a page.
@@ -32,14 +32,23 @@ impl SqliteReader {
 }
 
 impl Reader for SqliteReader {
-    fn read(&mut self, ids: &[MessageId]) -> Result<Vec<(MessageId, Message)>, ReadError> {
-        let mut found = read_file(&mut self.durable, ids)?;
-        if found.len() < ids.len() {
-            let missing = without(ids, &found);
-            let paged = read_file(&mut self.paged, &missing)?;
-            if !paged.is_empty() {
-                found.extend(paged);
-                found.sort_unstable_by_key(|(id, _)| *id);
+    fn read(&mut self, ids: &[MessageId], bytes_max: usize) -> Result<Found, ReadError> {
+        let mut found = read_file(&mut self.durable, ids, bytes_max)?;
+        let looked_at = match found.stopped_at {
+            Some(last) => ids.partition_point(|id| *id <= last),
+            None => ids.len(),
+        };
+        let ids = ids.get(..looked_at).unwrap_or(ids);
+        if found.messages.len() < ids.len() {
+            let missing = without(ids, &found.messages);
+            let paged = read_file(&mut self.paged, &missing, bytes_max)?;
+            if let Some(last) = paged.stopped_at {
+                found.messages.retain(|(id, _)| *id < last);
+                found.stopped_at = paged.stopped_at;
+            }
+            if !paged.messages.is_empty() {
+                found.messages.extend(paged.messages);
+                found.messages.sort_unstable_by_key(|(id, _)| *id);
             }
         }
         Ok(found)
@@ -55,11 +64,12 @@ fn without(ids: &[MessageId], found: &[(MessageId, Message)]) -> Vec<MessageId> 
 fn read_file(
     connection: &mut Connection,
     ids: &[MessageId],
-) -> Result<Vec<(MessageId, Message)>, ReadError> {
+    bytes_max: usize,
+) -> Result<Found, ReadError> {
     let sql_error = |error: rusqlite::Error| read_error(&error);
-    // One transaction: otherwise every statement locks and unlocks the file.
     let transaction = connection.transaction().map_err(sql_error)?;
-    let mut found = Vec::with_capacity(ids.len());
+    let mut reading = Reading { found: Found::default(), bytes_left: bytes_max };
+    reading.found.messages.reserve(ids.len());
     {
         let mut statement = transaction
             .prepare_cached(
@@ -68,33 +78,47 @@ fn read_file(
             )
             .map_err(sql_error)?;
         for span in ids.chunk_by(|a, b| b - a <= SCAN_GAP_IDS) {
-            read_span(&mut statement, span, &mut found)?;
+            reading.span(&mut statement, span)?;
+            if reading.found.stopped_at.is_some() {
+                break;
+            }
         }
     }
     transaction.commit().map_err(sql_error)?;
-    Ok(found)
+    Ok(reading.found)
 }
 
-fn read_span(
-    statement: &mut CachedStatement<'_>,
-    ids: &[MessageId],
-    found: &mut Vec<(MessageId, Message)>,
-) -> Result<(), ReadError> {
-    let sql_error = |error: rusqlite::Error| read_error(&error);
-    let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
-        return Ok(());
-    };
-    let mut wanted = ids.iter().copied().peekable();
-    let mut rows = statement.query([sql_id(*first), sql_id(*last)]).map_err(sql_error)?;
-    while let Some(row) = rows.next().map_err(sql_error)? {
-        let id = row.get::<_, i64>(0).map_err(sql_error)?.unsigned_abs();
-        while wanted.next_if(|next| *next < id).is_some() {}
-        if wanted.next_if_eq(&id).is_none() {
-            continue;
+/// A read of one file under way.
+struct Reading {
+    found: Found,
+    bytes_left: usize,
+}
+
+impl Reading {
+    fn span(
+        &mut self,
+        statement: &mut CachedStatement<'_>,
+        ids: &[MessageId],
+    ) -> Result<(), ReadError> {
+        let sql_error = |error: rusqlite::Error| read_error(&error);
+        let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok(()) };
+        let mut wanted = ids.iter().copied().peekable();
+        let mut rows = statement.query([sql_id(*first), sql_id(*last)]).map_err(sql_error)?;
+        while let Some(row) = rows.next().map_err(sql_error)? {
+            let id = row.get::<_, i64>(0).map_err(sql_error)?.unsigned_abs();
+            while wanted.next_if(|next| *next < id).is_some() {}
+            if wanted.next_if_eq(&id).is_none() {
+                continue;
+            }
+            let message = message(row, 1).map_err(sql_error)?;
+            let message = message.ok_or_else(|| ReadError::Damaged(format!("message {id}")))?;
+            self.bytes_left = self.bytes_left.saturating_sub(message.size());
+            self.found.messages.push((id, message));
+            if self.bytes_left == 0 {
+                self.found.stopped_at = Some(id);
+                break;
+            }
         }
-        let message = message(row, 1).map_err(sql_error)?;
-        let message = message.ok_or_else(|| ReadError::Damaged(format!("message {id}")))?;
-        found.push((id, message));
+        Ok(())
     }
-    Ok(())
 }
