@@ -40,6 +40,9 @@ pub(crate) const QUEUE_FLOW_PATIENCE: Duration = Duration::from_millis(10);
 /// Messages that a queue asks of the store in one read.
 pub(crate) const QUEUE_LOAD_MESSAGES: usize = 1024;
 
+/// Bytes of message after which such a read stops.
+pub(crate) const QUEUE_LOAD_BYTES: usize = 1024 * 1024;
+
 /// Ready messages that stay in memory at the head of a queue when the rest is paged out.
 pub(crate) const QUEUE_HEAD_MESSAGES: usize = 2048;
 

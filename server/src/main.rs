@@ -1,5 +1,6 @@
 //! The program `leveret`: arguments, logging, exit codes.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -24,7 +25,7 @@ enum Command {
     /// Run the broker; this is also what happens without a command
     Serve(Serve),
     /// Load an AMQP broker, check what comes back and say how fast it was
-    Perf(leveret_perf::Args),
+    Perf(Box<leveret_perf::Args>),
 }
 
 #[derive(Args, Debug)]
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     let Cli { command, serve } = Cli::parse();
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(Serve { config }) => run(config),
-        Command::Perf(args) => leveret_perf::run(args),
+        Command::Perf(args) => leveret_perf::run(*args),
     }
 }
 
@@ -46,7 +47,11 @@ fn main() -> ExitCode {
     reason = "the reason of a failed start is for the person who started it"
 )]
 fn run(config: Config) -> ExitCode {
-    tracing_subscriber::fmt().with_max_level(config.log).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_max_level(config.log)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

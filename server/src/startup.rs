@@ -1,7 +1,7 @@
 //! From a configuration to a running broker and back: open the store, recover, listen; on a signal the reverse.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use leveret_persistence::{
@@ -192,10 +192,14 @@ fn announce(config: &Config, listeners: &[TcpListener]) -> Result<(), StartError
     let addresses = listeners.iter().map(TcpListener::local_addr);
     let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
     let urls: Vec<_> = addresses.iter().map(|address| format!("amqp://{address}")).collect();
-    let port = addresses.first().map_or(5672, SocketAddr::port);
+    let first = addresses.first().map(|address| match address.ip() {
+        ip if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        _ => *address,
+    });
+    let first = first.map_or_else(String::new, |address| address.to_string());
     println!(
         "Leveret {} listens on {}; data in {}; publish a first message: leveret perf --uri \
-         amqp://guest:guest@127.0.0.1:{port} --messages 1",
+         amqp://guest:guest@{first} --messages 1",
         env!("CARGO_PKG_VERSION"),
         urls.join(", "),
         config.data.display(),
@@ -210,16 +214,24 @@ async fn stop(node: &Arc<Node>, thread: CommitterThread) -> Result<(), StartErro
     if time::timeout(SHUTDOWN_TIMEOUT, node.connections.all_closed()).await.is_err() {
         tracing::warn!("some connections did not close in time");
     }
-    for vhost in node.vhosts.values() {
-        let queues: Vec<_> = vhost.topology().queues.values().cloned().collect();
-        for queue in queues {
-            // Its task ends when it has handled what came before.
-            queue.send(Command::Stop).await.ok();
-            queue.ended().await;
-        }
+    if time::timeout(SHUTDOWN_TIMEOUT, stop_queues(node)).await.is_err() {
+        tracing::warn!(
+            "some queues did not stop in time: more messages may come back as redelivered"
+        );
     }
     let stopped = tokio::task::spawn_blocking(move || thread.stop()).await;
     stopped.map_err(io::Error::other)??;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Lets every queue note what it has delivered. Its task ends when it has handled what came before.
+async fn stop_queues(node: &Node) {
+    for vhost in node.vhosts.values() {
+        let queues: Vec<_> = vhost.topology().queues.values().cloned().collect();
+        for queue in queues {
+            queue.send(Command::Stop).await.ok();
+            queue.ended().await;
+        }
+    }
 }

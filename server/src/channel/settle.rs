@@ -55,3 +55,103 @@ impl Settlements {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::Receiver;
+
+    use super::*;
+
+    const CHANNEL: ChannelId = ChannelId { serial: 1, number: 1 };
+
+    fn add(settlements: &mut Settlements, queue: &Arc<Queue>, number: u64, outcome: Outcome) {
+        let queue = Arc::clone(queue);
+        let unsettled = Unsettled { tag: 1, queue, number, id: 1, counted: true };
+        settlements.add(CHANNEL, unsettled, outcome);
+    }
+
+    /// What a queue was sent: outcomes and the runs settled with them.
+    fn sent(commands: &mut Receiver<Command>) -> Vec<(Outcome, Vec<(u64, u64)>)> {
+        let commands = std::iter::from_fn(|| commands.try_recv().ok());
+        let settled = commands.map(|command| match command {
+            Command::Settle { channel: CHANNEL, ranges, outcome, stored: false } => {
+                (outcome, ranges.iter().map(|range| (range.first, range.last)).collect())
+            }
+            other => panic!("{other:?}"),
+        });
+        settled.collect()
+    }
+
+    #[tokio::test]
+    async fn one_queue_is_told_in_runs_and_in_the_order_of_the_client() {
+        use Outcome::{Ack, Reject, Requeue};
+        // What the client settles, and what the queue is told.
+        for (settled, expected) in [
+            (vec![(0, Ack), (1, Ack), (2, Ack)], vec![(Ack, vec![(0, 2)])]),
+            (vec![(2, Ack), (1, Ack), (0, Ack)], vec![(Ack, vec![(2, 2), (1, 1), (0, 0)])]),
+            (vec![(0, Ack), (1, Ack), (5, Ack), (6, Ack)], vec![(Ack, vec![(0, 1), (5, 6)])]),
+            (
+                vec![(0, Ack), (1, Requeue), (2, Requeue), (3, Ack), (4, Reject)],
+                vec![
+                    (Ack, vec![(0, 0)]),
+                    (Requeue, vec![(1, 2)]),
+                    (Ack, vec![(3, 3)]),
+                    (Reject, vec![(4, 4)]),
+                ],
+            ),
+        ] {
+            let (queue, _ordered, mut feedback) = Queue::detached(1);
+            let mut settlements = Settlements::default();
+            for (number, outcome) in &settled {
+                add(&mut settlements, &queue, *number, *outcome);
+            }
+            settlements.send(false).await;
+            assert!(settlements.is_empty());
+            assert_eq!(sent(&mut feedback), expected, "{settled:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn queues_that_take_turns_get_one_command_each() {
+        let (first, _first_ordered, mut to_first) = Queue::detached(1);
+        let (second, _second_ordered, mut to_second) = Queue::detached(2);
+        let mut settlements = Settlements::default();
+        for number in 0..4 {
+            add(&mut settlements, &first, number, Outcome::Ack);
+            add(&mut settlements, &second, number, Outcome::Requeue);
+        }
+        settlements.send(false).await;
+        assert_eq!(sent(&mut to_first), [(Outcome::Ack, vec![(0, 3)])]);
+        assert_eq!(sent(&mut to_second), [(Outcome::Requeue, vec![(0, 3)])]);
+    }
+
+    #[tokio::test]
+    async fn channels_are_told_apart() {
+        let (queue, _ordered, mut feedback) = Queue::detached(1);
+        let mut settlements = Settlements::default();
+        for serial in [1, 2, 1] {
+            let channel = ChannelId { serial, number: 1 };
+            let queue = Arc::clone(&queue);
+            let unsettled = Unsettled { tag: 1, queue, number: 0, id: 1, counted: true };
+            settlements.add(channel, unsettled, Outcome::Ack);
+        }
+        settlements.send(false).await;
+        let commands = std::iter::from_fn(|| feedback.try_recv().ok());
+        let channels = commands.map(|command| match command {
+            Command::Settle { channel, .. } => channel.serial,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(channels.collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_is_gone_is_passed_over() {
+        let (gone, ..) = Queue::detached(1);
+        let (queue, _ordered, mut feedback) = Queue::detached(2);
+        let mut settlements = Settlements::default();
+        add(&mut settlements, &gone, 0, Outcome::Ack);
+        add(&mut settlements, &queue, 0, Outcome::Ack);
+        settlements.send(false).await;
+        assert_eq!(sent(&mut feedback), [(Outcome::Ack, vec![(0, 0)])]);
+    }
+}

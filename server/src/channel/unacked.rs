@@ -115,3 +115,97 @@ impl Outstanding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tags 1 to `count`, each a delivery numbered as its tag.
+    fn outstanding(count: u64) -> Outstanding {
+        let (queue, ..) = Queue::detached(1);
+        let mut outstanding = Outstanding::default();
+        for number in 1..=count {
+            assert_eq!(outstanding.push(&queue, number, 100 + number, true), number);
+        }
+        outstanding
+    }
+
+    fn take(
+        outstanding: &mut Outstanding,
+        tag: u64,
+        multiple: bool,
+    ) -> Result<Vec<u64>, UnknownTag> {
+        let mut taken = Vec::new();
+        outstanding.take(tag, multiple, |unsettled| {
+            assert_eq!((unsettled.tag, unsettled.id), (unsettled.number, 100 + unsettled.number));
+            taken.push(unsettled.tag);
+        })?;
+        Ok(taken)
+    }
+
+    #[test]
+    fn a_tag_is_settled_once_alone_or_with_all_before_it() {
+        let mut outstanding = outstanding(9);
+        for (tag, multiple, expected) in [
+            (0, false, Err(UnknownTag(0))),
+            (2, false, Ok(vec![2])),
+            (2, false, Err(UnknownTag(2))),
+            (2, true, Err(UnknownTag(2))),
+            (4, true, Ok(vec![1, 3, 4])),
+            (1, false, Err(UnknownTag(1))),
+            (3, true, Err(UnknownTag(3))),
+            (10, false, Err(UnknownTag(10))),
+            (10, true, Err(UnknownTag(10))),
+            (u64::MAX, true, Err(UnknownTag(u64::MAX))),
+            (7, false, Ok(vec![7])),
+            (5, false, Ok(vec![5])),
+            (0, true, Ok(vec![6, 8, 9])),
+            (0, true, Ok(vec![])),
+            (9, true, Err(UnknownTag(9))),
+        ] {
+            assert_eq!(take(&mut outstanding, tag, multiple), expected, "{tag} {multiple}");
+        }
+        let (queue, ..) = Queue::detached(1);
+        assert_eq!(outstanding.push(&queue, 10, 110, true), 10, "tags are never used again");
+    }
+
+    #[test]
+    fn a_delivery_that_needs_no_settling_uses_up_a_tag() {
+        let (queue, ..) = Queue::detached(1);
+        let mut outstanding = Outstanding::default();
+        assert_eq!(outstanding.next_settled_tag(), 1);
+        assert_eq!(outstanding.push(&queue, 2, 102, true), 2);
+        assert_eq!(outstanding.next_settled_tag(), 3);
+        assert_eq!(outstanding.push(&queue, 4, 104, true), 4);
+        assert_eq!(take(&mut outstanding, 1, false), Err(UnknownTag(1)));
+        assert_eq!(take(&mut outstanding, 3, true), Err(UnknownTag(3)));
+        assert_eq!(take(&mut outstanding, 4, true), Ok(vec![2, 4]));
+        assert_eq!(outstanding.next_settled_tag(), 5);
+    }
+
+    #[test]
+    fn what_a_rollback_gives_back_can_be_settled_again() {
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            let mut outstanding = outstanding(6);
+            let mut settled = Vec::new();
+            for tag in [1, 2, 4, 6] {
+                outstanding.take(tag, false, |unsettled| settled.push(unsettled)).unwrap();
+            }
+            for place in order {
+                outstanding.put_back(settled[place].clone());
+            }
+            assert_eq!(take(&mut outstanding, 4, false), Ok(vec![4]), "{order:?}");
+            assert_eq!(take(&mut outstanding, 6, true), Ok(vec![1, 2, 3, 5, 6]), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn a_rollback_after_everything_was_settled_gives_everything_back() {
+        let mut outstanding = outstanding(3);
+        let settled = outstanding.take_all();
+        assert_eq!(outstanding.next_settled_tag(), 4);
+        settled.into_iter().rev().for_each(|unsettled| outstanding.put_back(unsettled));
+        assert_eq!(outstanding.next_settled_tag(), 5);
+        assert_eq!(take(&mut outstanding, 0, true), Ok(vec![1, 2, 3]));
+    }
+}

@@ -122,7 +122,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
                 self.alarms_changed();
                 Ok(())
             }
-            _ = tick.tick() => self.tick(may_read),
+            _ = tick.tick() => self.tick(),
         }
     }
 
@@ -190,7 +190,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
         }
     }
 
-    fn tick(&mut self, may_read: bool) -> Result<(), End> {
+    fn tick(&mut self) -> Result<(), End> {
         if self.connection.out.is_empty()
             && self.connection.out.capacity() > WRITE_BUFFER_KEPT_BYTES
         {
@@ -204,8 +204,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
             return Ok(());
         };
         let now = Instant::now();
-        if !may_read {
-            // Whoever is not listened to cannot be missed.
+        if self.blocked || !self.connection.held_by.is_empty() {
+            // Whoever is not listened to cannot be missed. One that takes no answers can.
             heartbeat.read(now);
         }
         match heartbeat.beat(now) {

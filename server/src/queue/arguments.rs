@@ -315,7 +315,7 @@ mod tests {
         for (received, current) in [(&int(1), &long(1)), (&unknown, &none), (&classic, &none)] {
             check_equivalent(received, current, "q", "/").unwrap();
         }
-        let text = |received, current| {
+        let text = |received: &FieldTable, current: &FieldTable| {
             let fault = check_equivalent(received, current, "q", "/").unwrap_err();
             fault.explanation.into_owned()
         };

@@ -192,6 +192,8 @@ impl Consumers {
                 self.active = None;
             }
         }
+        // Any integer is a priority: those that have come and gone must not add up.
+        self.rings.retain(|(_, ring)| !ring.is_empty());
         self.choose_active();
         gone
     }
@@ -297,3 +299,6 @@ impl Consumers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

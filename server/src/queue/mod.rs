@@ -3,6 +3,8 @@
 pub(crate) mod arguments;
 pub(crate) mod consumers;
 pub(crate) mod flow;
+#[cfg(test)]
+mod model;
 pub(crate) mod ready;
 pub(crate) mod state;
 mod task;
@@ -162,5 +164,29 @@ fn entries_of(command: Command) -> Vec<Entry> {
     match command {
         Command::Publish(entries) => entries,
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+impl Queue {
+    /// A queue without a task: what it is sent comes out at the other ends of its inbox, `ordered` and `feedback`.
+    pub(crate) fn detached(
+        id: u32,
+    ) -> (Arc<Queue>, mpsc::Receiver<Command>, mpsc::Receiver<Command>) {
+        let (ordered, ordered_commands) = mpsc::channel(8);
+        let (feedback, feedback_commands) = mpsc::channel(8);
+        let queue = Queue {
+            id: QueueId(id),
+            name: format!("queue-{id}").as_str().into(),
+            durable: false,
+            stored: false,
+            auto_delete: false,
+            owner: None,
+            arguments: Arc::default(),
+            created: OnceLock::new(),
+            flow: Arc::default(),
+            inbox: Inbox { ordered, feedback },
+        };
+        (Arc::new(queue), ordered_commands, feedback_commands)
     }
 }

@@ -5,7 +5,9 @@
 //! ```
 //!
 //! The next message is the one with the smallest id. A backlog that no consumer takes moves from the tail into `paged` as
-//! soon as the store has it; consumers draw from the head, which is refilled from the store before it runs dry.
+//! soon as the store has it; consumers draw from the head, which is refilled from the store before it runs dry. Each part is
+//! in order, but what goes back or is overtaken by another publisher may come into one beside its place: the next message
+//! is then at the front of any of the three.
 
 use std::collections::VecDeque;
 
@@ -29,11 +31,6 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Whether the store can give the message back, so that memory need not hold it.
-    pub(crate) fn is_stored(&self, committed: Ticket) -> bool {
-        self.ticket.is_some_and(|ticket| ticket <= committed)
-    }
-
     /// What the message costs in memory, in bytes.
     pub(crate) fn cost(&self) -> usize {
         self.message.size() + MESSAGE_OVERHEAD_BYTES
@@ -72,6 +69,8 @@ pub(crate) struct Ready {
     tail: VecDeque<Entry>,
     /// What `head` and `tail` cost in memory, in bytes.
     bytes: usize,
+    /// See the method.
+    waits_for_store: bool,
 }
 
 impl Ready {
@@ -128,11 +127,17 @@ impl Ready {
         if self.head.is_empty() && self.paged_min.is_none() {
             std::mem::swap(&mut self.head, &mut self.tail);
         }
-        match (self.head.front(), self.paged_min) {
+        let in_tail = match (self.head.front(), self.tail.front()) {
+            (Some(head), Some(tail)) => tail.id < head.id,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        let part = if in_tail { &mut self.tail } else { &mut self.head };
+        match (part.front(), self.paged_min) {
             (None, None) => Next::Empty,
             (None, Some(_)) => Next::InStore,
             (Some(first), Some(paged)) if paged < first.id => Next::InStore,
-            (Some(_), _) => match self.head.pop_front() {
+            (Some(_), _) => match part.pop_front() {
                 Some(entry) => {
                     self.bytes -= entry.cost();
                     Next::Message(entry)
@@ -195,6 +200,7 @@ impl Ready {
         limit: usize,
         committed: Ticket,
     ) -> Vec<(MessageId, Message)> {
+        self.waits_for_store = false;
         if self.bytes <= limit {
             return Vec::new();
         }
@@ -214,7 +220,10 @@ impl Ready {
             }
             match entry.ticket {
                 Some(ticket) if ticket <= committed && unstored.is_empty() => leaving += 1,
-                Some(_) if unstored.is_empty() => break,
+                Some(_) if unstored.is_empty() => {
+                    self.waits_for_store = true;
+                    break;
+                }
                 Some(_) => {}
                 None => unstored.push((entry.id, entry.message.clone())),
             }
@@ -227,7 +236,13 @@ impl Ready {
                 PagedMark { durable: entry.durable, redelivered: entry.redelivered },
             );
         }
+        self.waits_for_store |= !unstored.is_empty();
         unstored
+    }
+
+    /// Whether the last [`Ready::page_out`] could have let more go, had the store finished what it was given.
+    pub(crate) fn waits_for_store(&self) -> bool {
+        self.waits_for_store
     }
 
     /// Notes that the messages with these ids are being written by `ticket`, so that they can leave memory after it.
@@ -298,3 +313,6 @@ fn insert_in_order(part: &mut VecDeque<Entry>, entry: Entry) {
         part.insert(place, entry);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,6 +101,7 @@ impl State {
     }
 
     /// Messages delivered and not settled.
+    #[cfg(test)]
     pub(crate) fn unacked_count(&self) -> usize {
         self.sessions.values().map(Session::len).sum()
     }
@@ -127,6 +128,11 @@ impl State {
     /// The consumers that publishes have waited for do not read: nothing waits for them any more.
     pub(crate) fn stall_consumers(&mut self) {
         self.consumers.stall();
+    }
+
+    /// Whether memory is short only until the store has finished what it was given.
+    pub(crate) fn waits_for_store(&self) -> bool {
+        self.ready.waits_for_store()
     }
 
     /// Whether the last consumer of an auto-delete queue has left.
@@ -204,6 +210,10 @@ impl State {
         }
         if let Some((id, count)) = run {
             self.consumers.settled(id, count);
+        }
+        // Nothing refers to its numbers any more, and not every channel says good-bye to every queue it has asked.
+        if self.sessions.get(&channel).is_some_and(Session::is_empty) {
+            self.sessions.remove(&channel);
         }
     }
 
@@ -364,3 +374,6 @@ fn give_back(ready: &mut Ready, unacked: Unacked) {
         Returned::InStore(id, mark) => ready.requeue_paged(id, mark),
     }
 }
+
+#[cfg(test)]
+mod tests;

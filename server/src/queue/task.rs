@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 
 use leveret_persistence::{
-    Batch, Change, IdSet, Message, MessageId, Publish, QueueId, Queues, ReadError,
+    Batch, Change, Found, IdSet, MessageId, Publish, QueueId, Queues, ReadError,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time;
@@ -15,12 +15,14 @@ use super::flow::Flow;
 use super::state::{Got, Rules, State};
 use super::{Command, Inbox, Queue, Status, entries_of};
 use crate::connection::{ChannelId, Event};
-use crate::limits::{QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_INBOX_BATCHES};
+use crate::limits::{
+    QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_INBOX_BATCHES, QUEUE_LOAD_BYTES,
+};
 use crate::storage::Storage;
 use crate::vhost::Vhost;
 
 /// What the store answered to a read.
-type Loaded = Result<Vec<(MessageId, Message)>, ReadError>;
+type Loaded = Result<Found, ReadError>;
 
 /// Starts the task of a queue with the backlog that the store kept for it; `handle` is completed with its inbox.
 pub(crate) fn start(
@@ -47,6 +49,7 @@ pub(crate) fn start(
         feedback: feedback_commands,
         load: None,
         paging: None,
+        has_paged_out: false,
         waiting_gets: VecDeque::new(),
         counted_memory: 0,
         end: None,
@@ -69,6 +72,8 @@ struct Task {
     load: Option<(Vec<MessageId>, oneshot::Receiver<Loaded>)>,
     /// Told when the store has written what was submitted so far, while memory is short.
     paging: Option<oneshot::Receiver<()>>,
+    /// Whether the store may hold transient messages of it.
+    has_paged_out: bool,
     /// `basic.get`s that wait for the store.
     waiting_gets: VecDeque<(ChannelId, bool, oneshot::Sender<Got>)>,
     /// What this queue has added to the node's count of memory.
@@ -90,7 +95,7 @@ impl Task {
         let mut feedback = Vec::with_capacity(QUEUE_BATCH_COMMANDS);
         let mut ordered = Vec::with_capacity(QUEUE_BATCH_COMMANDS);
         while self.end.is_none() {
-            let takes_publishes = self.paging.is_none() || self.storage.committer.failed();
+            let takes_publishes = self.paging.is_none();
             tokio::select! {
                 biased;
                 taken = self.feedback.recv_many(&mut feedback, QUEUE_BATCH_COMMANDS) => {
@@ -193,8 +198,11 @@ impl Task {
     fn take_loaded(&mut self, asked: &[MessageId], loaded: Loaded) {
         let committed = self.storage.committer.committed();
         match loaded {
-            Ok(found) => {
-                let missing = self.state.loaded(asked, found, committed);
+            Ok(Found { messages, stopped_at }) => {
+                let looked_at =
+                    stopped_at.map_or(asked.len(), |last| asked.partition_point(|id| *id <= last));
+                let asked = asked.get(..looked_at).unwrap_or(asked);
+                let missing = self.state.loaded(asked, messages, committed);
                 if !missing.is_empty() {
                     tracing::error!(queue = %self.name, ?missing, "the store has lost messages");
                 }
@@ -216,7 +224,8 @@ impl Task {
         self.carry_out();
         let memory = self.state.memory();
         self.flow.hold(self.state.is_ahead_of_consumers());
-        if memory > limit && self.paging.is_none() {
+        let store_runs = !self.storage.committer.failed();
+        if self.state.waits_for_store() && self.paging.is_none() && store_runs {
             self.paging = Some(self.submit_told(Batch::default()));
         }
         self.storage.memory_changed(self.counted_memory, memory);
@@ -229,6 +238,7 @@ impl Task {
         ids.extend(effects.settled_set.iter().fold(Vec::new(), extend_ranges));
         let changes =
             if ids.is_empty() { Vec::new() } else { vec![Change::Settle { queue: self.id, ids }] };
+        self.has_paged_out |= !effects.page_out.is_empty();
         let paged: Vec<MessageId> = effects.page_out.iter().map(|(id, _)| *id).collect();
         let publishes: Vec<Publish> = effects
             .page_out
@@ -248,7 +258,8 @@ impl Task {
         if !effects.load.is_empty() {
             let (done, answer) = oneshot::channel();
             let ids = effects.load.clone();
-            self.storage.reader.read(ids, Box::new(move |loaded| drop(done.send(loaded))));
+            let tell = Box::new(move |loaded| drop(done.send(loaded)));
+            self.storage.reader.read(ids, QUEUE_LOAD_BYTES, tell);
             self.load = Some((effects.load, answer));
         }
         for spec in effects.cancelled {
@@ -290,6 +301,11 @@ impl Task {
             self.refuse(command);
         }
         self.carry_out();
+        if self.has_paged_out && !self.stored && self.end == Some(End::Deleted) {
+            // A stored queue's entries go with its record; this one has only these.
+            let delete = Change::DeleteQueue(self.id);
+            self.storage.committer.submit(Batch::change(delete));
+        }
         self.flow.hold(false);
         self.storage.memory_changed(self.counted_memory, 0);
     }

@@ -72,8 +72,14 @@ impl Session {
     }
 
     /// The number of unsettled deliveries.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.live
+    }
+
+    /// Whether every delivery is settled.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.live == 0
     }
 
     /// Takes out the deliveries of `range` that are not settled yet.
