@@ -1,2 +1,38 @@
-//! Placeholder.
-fn main() {}
+//! The black-box tests: one module per promise to a client.
+//!
+//! Those in this folder hold for RabbitMQ too; where the two differ on purpose, the test states both. Those in `leveret`
+//! are about what a test cannot do to a RabbitMQ it does not own: killing it, its files, its limits. "Check 19"
+//! in a comment is a line of `tests/CHECKS.md`.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "where a test cannot go on it fails, and the line says where"
+)]
+
+mod ack;
+mod alternate_exchange;
+mod bindings;
+mod channels;
+mod confirms;
+mod consume;
+mod consumer_priority;
+mod exchange_default;
+mod exchange_direct;
+mod exchange_fanout;
+mod exchange_headers;
+mod exchange_topic;
+mod exchanges;
+mod exclusive;
+mod frames;
+mod handshake;
+mod heartbeat;
+mod lapin_round_trip;
+mod leveret;
+mod publish;
+mod qos;
+mod queue_arguments;
+mod queue_names;
+mod queues;
+mod reply_to;
+mod single_active_consumer;
+mod tx;

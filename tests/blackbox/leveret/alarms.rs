@@ -1,0 +1,62 @@
+//! Promise: when disk or memory runs short, publishers are told and held, and consumers go on.
+
+use leveret_tests::broker::Broker;
+use leveret_tests::login::Login;
+use leveret_tests::{AMQPClass, FieldTable, connection, queue, wait};
+
+/// More than any disk has, so that the alarm is on from the start.
+const NEVER_ENOUGH: &str = "9000000000000000000";
+
+#[test]
+fn a_publisher_is_told_that_it_is_blocked_once_it_publishes() {
+    let broker = Broker::leveret(&["--disk-free-limit", NEVER_ENOUGH]);
+    let connection = broker.connect();
+    let channel = connection.channel();
+    let queue = channel.exclusive_queue();
+    assert!(connection.control().unclaimed().is_empty(), "it has not published yet");
+    channel.publish("", &queue, "held");
+    let reason = connection
+        .control()
+        .wait_for(|event| match &event.method {
+            AMQPClass::Connection(connection::AMQPMethod::Blocked(blocked)) => {
+                Some(blocked.reason.to_string())
+            }
+            _ => None,
+        })
+        .unwrap();
+    assert_eq!(reason, "low on disk");
+}
+
+#[test]
+fn a_blocked_publisher_is_not_read_and_a_consumer_goes_on() {
+    let broker = Broker::leveret(&["--disk-free-limit", NEVER_ENOUGH]);
+    let (publisher, consumer) = (broker.connect(), broker.channel());
+    let queue = broker.name("q");
+    consumer.declare(queue::Declare { queue: queue.as_str().into(), ..Default::default() });
+    consumer.consume(&queue, "c");
+    let channel = publisher.channel();
+    channel.publish("", "nowhere", "raises the alarm for this connection");
+    publisher.control().next();
+    channel.publish("", &queue, "held");
+    // What the consumer asks is answered; what the publisher sent is still in its socket.
+    consumer.expect_silence(&queue);
+    assert_eq!(consumer.counts(&queue).unwrap(), (0, 1));
+}
+
+/// It is held all the same. Since its socket is not read, only heartbeats show that it has gone.
+#[test]
+fn a_client_without_the_capability_is_not_told_and_its_end_is_noticed() {
+    let broker = Broker::leveret(&["--disk-free-limit", NEVER_ENOUGH]);
+    let capabilities = FieldTable::default();
+    let login = Login { capabilities, heartbeat_secs: 1, ..Login::default() };
+    let connection = login.open(broker.address()).unwrap();
+    let channel = connection.channel();
+    let queue = channel.exclusive_queue();
+    channel.expect_silence(&queue);
+    channel.publish("", &queue, "held");
+    assert!(connection.control().unclaimed().is_empty());
+    drop((channel, connection));
+    wait::until("the held connection's queue is gone", || {
+        broker.channel().counts(&queue).is_err_and(|closed| closed.code == 404).then_some(())
+    });
+}

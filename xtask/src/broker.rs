@@ -1,0 +1,68 @@
+//! A Leveret process for the client round trips and the benchmarks. The black-box tests start their own.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::paths;
+
+/// A running Leveret with a data directory of its own; stopped, and its data removed, when dropped.
+pub(crate) struct Leveret {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    child: Child,
+    _data: tempfile::TempDir,
+}
+
+impl Leveret {
+    /// Starts the release build, and waits until it listens.
+    ///
+    /// # Errors
+    /// When it ends before its ready line.
+    pub(crate) fn start() -> Result<Self> {
+        // Beside the build, since a temporary directory in memory would flatter the measurements.
+        let data = tempfile::TempDir::new_in(paths::target())?;
+        let mut child = Command::new(paths::leveret())
+            .args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"])
+            .arg(data.path().join("data"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot run {}", paths::leveret().display()))?;
+        let mut lines = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
+        let address = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| {
+                let (_, rest) = line.split_once("amqp://")?;
+                rest.split([';', ',', ' ', '/']).next()?.parse().ok()
+            })
+            .context("leveret ended before it was ready")?;
+        // What it still writes is read, so that it never waits for a full pipe.
+        thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        Ok(Self { address, child, _data: data })
+    }
+
+    /// The process to measure.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Leveret {
+    fn drop(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+/// Ends a process of ours with SIGTERM, and waits for it.
+pub(crate) fn stop(child: &mut Child) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _already_gone = kill_process(pid, Signal::TERM);
+    }
+    let _reaped = child.wait();
+}

@@ -1,0 +1,123 @@
+//! `cargo xtask test`: every check there is, in the order in which a failure is cheapest to find, and one line at the end.
+
+use std::process::{Command, ExitCode};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+use crate::broker::Leveret;
+use crate::command::{describe, say, watch};
+use crate::reference::Reference;
+use crate::tally::Tally;
+use crate::{clients, paths, reference};
+
+/// Runs everything. The exit code says whether all of it passed.
+pub(crate) fn run() -> ExitCode {
+    let mut tally = Tally::default();
+    // What the later steps need is fetched while the earlier ones compile.
+    let installed = thread::scope(|scope| {
+        let installation = scope.spawn(|| {
+            clients::install().context("installing the clients")?;
+            reference::install().context("installing RabbitMQ")
+        });
+        code(&mut tally);
+        installation.join().unwrap_or_else(|_| bail!("the installation panicked"))
+    });
+    leveret(&mut tally, installed.is_ok());
+    match installed.and_then(|root| {
+        let version = reference::version(&root)?;
+        Ok((Reference::start(&root)?, version))
+    }) {
+        Ok((reference, version)) => rabbitmq(&mut tally, &reference, &version),
+        Err(error) => {
+            say(format_args!("{error:#}"));
+            tally.add_step("the reference RabbitMQ runs", Tally::default(), false);
+        }
+    }
+    say(format_args!("{} passed, {} failed", tally.passed, tally.failed));
+    if tally.failed == 0 && tally.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What needs no broker, and the release build that the rest needs.
+fn code(tally: &mut Tally) {
+    check(tally, cargo(&["fmt", "--all", "--check"]));
+    check(
+        tally,
+        cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),
+    );
+    tests(
+        tally,
+        "unit and property tests",
+        cargo(&["test", "--workspace", "--exclude", "leveret-tests", "--locked", "--no-fail-fast"]),
+    );
+    check(tally, cargo(&["build", "--release", "--bin", "leveret", "--locked"]));
+}
+
+/// The black-box tests and the clients against Leveret.
+fn leveret(tally: &mut Tally, clients_installed: bool) {
+    let mut blackbox = cargo(&["test", "--package", "leveret-tests", "--locked"]);
+    blackbox.env("LEVERET_TEST_BROKER", "leveret").env("LEVERET_TEST_BINARY", paths::leveret());
+    tests(tally, "black-box tests against Leveret", blackbox);
+    if !clients_installed {
+        return;
+    }
+    match Leveret::start() {
+        Ok(broker) => clients::round_trips(tally, "Leveret", broker.address),
+        Err(error) => {
+            say(format_args!("{error:#}"));
+            tally.add_step("Leveret runs", Tally::default(), false);
+        }
+    }
+}
+
+/// The same tests and clients against RabbitMQ, without those that need a broker of their own.
+fn rabbitmq(tally: &mut Tally, reference: &Reference, version: &str) {
+    let arguments = [
+        "test",
+        "--package",
+        "leveret-tests",
+        "--locked",
+        "--test",
+        "blackbox",
+        "--",
+        "--skip",
+        "leveret::",
+    ];
+    let mut blackbox = cargo(&arguments);
+    blackbox.env("LEVERET_TEST_BROKER", reference.address.to_string());
+    let name = format!("RabbitMQ {version}");
+    tests(tally, &format!("black-box tests against {name}"), blackbox);
+    clients::round_trips(tally, &name, reference.address);
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(arguments).current_dir(paths::workspace());
+    command
+}
+
+/// A step that is one check: it ends well or not.
+fn check(tally: &mut Tally, mut command: Command) {
+    let name = describe(&command);
+    say(format_args!("=== {name}"));
+    let ended_well = ended_well(watch(&mut command, |_| ()));
+    tally.add_step(&name, Tally::one(ended_well), ended_well);
+}
+
+/// A step that runs tests, which are counted one by one.
+fn tests(tally: &mut Tally, name: &str, mut command: Command) {
+    say(format_args!("=== {name}: {}", describe(&command)));
+    let mut step = Tally::default();
+    let ended_well = ended_well(watch(&mut command, |line| step.read_line(line)));
+    tally.add_step(name, step, ended_well);
+}
+
+fn ended_well(outcome: Result<std::process::ExitStatus>) -> bool {
+    match outcome {
+        Ok(status) => status.success(),
+        Err(error) => {
+            say(format_args!("{error:#}"));
+            false
+        }
+    }
+}
