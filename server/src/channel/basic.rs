@@ -28,7 +28,7 @@ impl Connection {
         method: AMQPMethod,
     ) -> Result<(), Fault> {
         match method {
-            AMQPMethod::Qos(qos) => self.basic_qos(channel, &qos),
+            AMQPMethod::Qos(qos) => self.basic_qos(channel, &qos).await,
             AMQPMethod::Consume(consume) => self.basic_consume(channel, consume).await,
             AMQPMethod::Cancel(cancel) => self.basic_cancel(channel, cancel).await,
             // A client's answer to the broker's own `basic.cancel`.
@@ -203,11 +203,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Tells the queues of a channel with a limit of its own that there may be room again.
+    /// Tells the queues of a channel that its limit over all consumers may have room again.
     pub(crate) async fn channel_freed(&mut self, number: u16) {
-        let Some(channel) = self.channel(number).filter(|channel| channel.limit.is_set()) else {
-            return;
-        };
+        let Some(channel) = self.channel(number) else { return };
         let id = channel.id;
         let queues: Vec<_> = channel.consumers.values().map(|c| c.queue.clone()).collect();
         for queue in queues {

@@ -34,10 +34,12 @@ impl Connection {
         }
     }
 
-    pub(super) fn basic_qos(&mut self, number: u16, qos: &Qos) -> Result<(), Fault> {
+    pub(super) async fn basic_qos(&mut self, number: u16, qos: &Qos) -> Result<(), Fault> {
         if let Some(channel) = self.channel(number) {
             if qos.global {
                 channel.limit.set(qos.prefetch_count);
+                // A consumer that the old limit has stopped may go on under the new one.
+                self.channel_freed(number).await;
             } else {
                 channel.prefetch = qos.prefetch_count;
             }
@@ -176,6 +178,7 @@ impl Connection {
         let gone = |QueueGone| refusals::not_found(Resource::Queue(&name), &self.vhost.name);
         let (delivery, left) = match got.map_err(gone)? {
             Got::Message(delivery, left) => (delivery, left),
+            Got::Unreadable => return Err(refusals::store_unreadable()),
             Got::Empty | Got::Loading => {
                 self.send(number, AMQPClass::Basic(AMQPMethod::GetEmpty(GetEmpty {})));
                 return Ok(());

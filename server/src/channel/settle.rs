@@ -48,6 +48,17 @@ impl Settlements {
         }
     }
 
+    /// The channels that have settled something, each once.
+    pub(crate) fn channels(&self) -> Vec<ChannelId> {
+        let mut channels: Vec<ChannelId> = Vec::new();
+        for group in &self.groups {
+            if !channels.contains(&group.channel) {
+                channels.push(group.channel);
+            }
+        }
+        channels
+    }
+
     /// Hands everything to the queues. `stored`: a transaction has told the store. A queue that is gone needs no settlement.
     pub(crate) async fn send(&mut self, stored: bool) {
         for Group { queue, channel, outcome, ranges } in self.groups.drain(..) {

@@ -75,10 +75,12 @@ impl Connection {
         if self.settlements.is_empty() {
             return;
         }
+        let settled = self.settlements.channels();
         self.settlements.send(false).await;
-        let numbers: Vec<u16> = self.channels.keys().copied().collect();
-        for number in numbers {
-            self.channel_freed(number).await;
+        for channel in settled {
+            if self.channel_of(channel).is_some_and(|channel| channel.limit.is_set()) {
+                self.channel_freed(channel.number).await;
+            }
         }
     }
 

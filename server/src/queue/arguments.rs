@@ -41,7 +41,7 @@ enum Unknown {
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Effect {
     Full,
-    /// Validated, kept, compared on redeclare; without effect in this version, which the log says.
+    /// Validated, kept, compared on redeclare; without effect in this version: see [`without_effect`].
     Kept,
     /// Without meaning on one node or in this store, as in RabbitMQ itself: nothing to say.
     None,
@@ -129,9 +129,6 @@ pub(crate) fn rules(
             let text = format!("invalid arg '{name}' for {resource}: {reason}");
             return Err(Fault::new(ReplyCode::PreconditionFailed, text));
         }
-        if argument.effect == Effect::Kept {
-            tracing::warn!(queue, argument = name, "kept, but without effect in this version");
-        }
     }
     if arguments.contains_key("x-dead-letter-routing-key")
         && !arguments.contains_key("x-dead-letter-exchange")
@@ -145,6 +142,12 @@ pub(crate) fn rules(
     let single_active_consumer =
         matches!(arguments.inner().get("x-single-active-consumer"), Some(AMQPValue::Boolean(true)));
     Ok(Rules { auto_delete, single_active_consumer })
+}
+
+/// The arguments of a new queue that are kept and do nothing yet: for the log, so that nobody relies on them.
+pub(crate) fn without_effect(arguments: &FieldTable) -> impl Iterator<Item = &'static str> {
+    let kept = ARGUMENTS.iter().filter(|argument| argument.effect == Effect::Kept);
+    kept.map(|argument| argument.name).filter(|name| arguments.contains_key(name))
 }
 
 /// Whether a redeclare names the same arguments. Only those in the table are compared, integers by value and not by width.

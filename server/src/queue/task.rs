@@ -208,9 +208,12 @@ impl Task {
                 }
             }
             Err(error) => {
-                // The messages stay where they are; the next delivery asks again.
+                // The messages stay where they are; whoever asks next makes the queue try again.
                 tracing::error!(queue = %self.name, %error, "cannot read messages back");
                 self.state.load_failed();
+                for (_, _, reply) in self.waiting_gets.drain(..) {
+                    reply.send(Got::Unreadable).ok();
+                }
             }
         }
         self.answer_gets();

@@ -47,6 +47,9 @@ impl Vhost {
         if name.starts_with("amq.") && !named_by_server {
             return Err(refusals::reserved_prefix(Resource::Queue(&name)));
         }
+        for argument in arguments::without_effect(&declare.arguments) {
+            tracing::warn!(queue = %name, argument, "kept, but without effect in this version");
+        }
         let definition = Definition {
             id: self.storage.committer.next_queue_id(),
             name,

@@ -120,3 +120,11 @@ pub(crate) fn store_failed() -> Fault {
         "the broker's store has failed and takes no more writes: see the broker's log, then restart it",
     )
 }
+
+/// A message is in the store and cannot be read.
+pub(crate) fn store_unreadable() -> Fault {
+    Fault::new(
+        ReplyCode::PreconditionFailed,
+        "the broker's store cannot be read: see the broker's log; the message stays where it is",
+    )
+}
