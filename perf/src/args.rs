@@ -40,12 +40,7 @@ order; 2 if the run could not be done (no connection, closed by the broker, stal
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// The broker; by default amqp://guest:guest@127.0.0.1:5672/%2f
-    #[arg(
-        long,
-        value_name = "URI",
-        env = "LEVERET_PERF_URI",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "URI", env = "LEVERET_PERF_URI", hide_env_values = true)]
     pub uri: Option<Uri>,
     /// A preset, A to K (listed below with --help); other options override it
     #[arg(long, value_name = "LETTER", ignore_case = true)]
@@ -178,9 +173,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| "expected a number of seconds".to_owned())?;
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
         // A year: far past any use, and far from where adding it to a clock overflows.
         Ok(duration) if seconds <= 31_536_000.0 => Ok(duration),

@@ -12,16 +12,11 @@ pub(crate) struct Clock {
 impl Clock {
     /// A clock that starts at zero now.
     pub(crate) fn start() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 
     /// Microseconds since the start. Wraps after half a million years.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "64 bits of microseconds are enough"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "64 bits of microseconds are enough")]
     pub(crate) fn now_us(self) -> u64 {
         self.start.elapsed().as_micros() as u64
     }

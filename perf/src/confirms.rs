@@ -65,11 +65,7 @@ impl Confirms {
             }
             _ => tag,
         };
-        let start = if multiple {
-            self.settled.low().min(end)
-        } else {
-            end - 1
-        };
+        let start = if multiple { self.settled.low().min(end) } else { end - 1 };
         let sent = &self.sent;
         let count = self.settled.insert(start..end, |fresh| {
             if let Some(latency) = latency.as_deref_mut() {
@@ -88,16 +84,12 @@ impl Confirms {
 /// Adds the age of each number of `range` to `latency`, one entry a batch.
 fn record(sent: &VecDeque<(u64, u64)>, range: Range<u64>, now_us: u64, latency: &mut Latency) {
     let mut at = range.start;
-    let mut index = sent
-        .partition_point(|(first, _)| *first <= at)
-        .saturating_sub(1);
+    let mut index = sent.partition_point(|(first, _)| *first <= at).saturating_sub(1);
     while at < range.end {
         let Some((_, sent_us)) = sent.get(index) else {
             return;
         };
-        let end = sent
-            .get(index + 1)
-            .map_or(range.end, |(first, _)| range.end.min(*first));
+        let end = sent.get(index + 1).map_or(range.end, |(first, _)| range.end.min(*first));
         latency.record(now_us.saturating_sub(*sent_us), end - at);
         at = end;
         index += 1;
@@ -147,14 +139,10 @@ mod tests {
         confirms.sent(10, 100);
         confirms.sent(10, 150);
         let mut latency = Latency::new();
-        confirms
-            .settle(15, true, 200, Some(&mut latency), |_| ())
-            .unwrap();
+        confirms.settle(15, true, 200, Some(&mut latency), |_| ()).unwrap();
         assert_eq!((latency.count(), latency.max_us()), (15, 100));
         let mut late = Latency::new();
-        confirms
-            .settle(20, false, 250, Some(&mut late), |_| ())
-            .unwrap();
+        confirms.settle(20, false, 250, Some(&mut late), |_| ()).unwrap();
         assert_eq!((late.count(), late.max_us()), (1, 100));
     }
 

@@ -74,10 +74,7 @@ impl Consumer {
             handshake::connect(&plan.uri, &format!("leveret perf consumer {id}")).await?;
         link.input.grow(INPUT_BYTES);
         if plan.prefetch > 0 && !plan.auto_ack {
-            let qos = basic::Qos {
-                prefetch_count: plan.prefetch,
-                global: false,
-            };
+            let qos = basic::Qos { prefetch_count: plan.prefetch, global: false };
             let method = AMQPClass::Basic(basic::AMQPMethod::Qos(qos));
             link.call(CHANNEL, method, "basic.qos", |answer| {
                 matches!(answer, AMQPClass::Basic(basic::AMQPMethod::QosOk(_)))
@@ -86,12 +83,7 @@ impl Consumer {
         }
         let queue = plan.queue_index(id);
         let drain = plan.drain;
-        let mut consumer = Self {
-            id,
-            link,
-            consuming: false,
-            intake: Intake::new(shared, queue),
-        };
+        let mut consumer = Self { id, link, consuming: false, intake: Intake::new(shared, queue) };
         if !drain {
             consumer.consume().await?;
         }
@@ -169,9 +161,7 @@ impl Intake {
     fn new(shared: Arc<Shared>, queue: usize) -> Self {
         let plan = &shared.plan;
         Self {
-            fed_by: (0..plan.publishers)
-                .map(|publisher| plan.feeds(publisher, queue))
-                .collect(),
+            fed_by: (0..plan.publishers).map(|publisher| plan.feeds(publisher, queue)).collect(),
             shared,
             queue,
             content: Content::default(),
@@ -242,10 +232,7 @@ impl Intake {
         }
         let expected = |stamp: &Stamp| {
             stamp.run == plan.run_tag
-                && self
-                    .fed_by
-                    .get(usize::from(stamp.publisher))
-                    .is_some_and(|fed| *fed)
+                && self.fed_by.get(usize::from(stamp.publisher)).is_some_and(|fed| *fed)
         };
         let Some(stamp) = self.content.stamp().filter(expected) else {
             self.outcome.foreign += 1;
@@ -256,19 +243,11 @@ impl Intake {
             self.same_age = (stamp.at_us, 0);
         }
         self.same_age.1 += 1;
-        let next = Run {
-            publisher: stamp.publisher,
-            start: stamp.seq,
-            end: stamp.seq + 1,
-            redelivered,
-        };
+        let next =
+            Run { publisher: stamp.publisher, start: stamp.seq, end: stamp.seq + 1, redelivered };
         match self.runs.last_mut() {
             Some(run)
-                if Run {
-                    start: next.start,
-                    end: next.end,
-                    ..*run
-                } == next
+                if Run { start: next.start, end: next.end, ..*run } == next
                     && run.end == next.start =>
             {
                 run.end = next.end;
@@ -280,20 +259,14 @@ impl Intake {
     fn record_age(&mut self, now_us: u64) {
         let (at_us, count) = std::mem::take(&mut self.same_age);
         if self.measuring && count > 0 {
-            self.outcome
-                .latency
-                .record(now_us.saturating_sub(at_us), count);
+            self.outcome.latency.record(now_us.saturating_sub(at_us), count);
         }
     }
 
     /// Enters what was received into the ledger.
     fn enter(&mut self, now_us: u64) {
         self.record_age(now_us);
-        if let Some(ledger) = self
-            .shared
-            .ledgers
-            .get(self.queue)
-            .filter(|_| !self.runs.is_empty())
+        if let Some(ledger) = self.shared.ledgers.get(self.queue).filter(|_| !self.runs.is_empty())
         {
             // A panic elsewhere must not hide what arrived here.
             let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
@@ -305,8 +278,6 @@ impl Intake {
                 }
             }
         }
-        self.shared
-            .delivered
-            .add(std::mem::take(&mut self.batch), now_us);
+        self.shared.delivered.add(std::mem::take(&mut self.batch), now_us);
     }
 }

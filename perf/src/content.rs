@@ -88,12 +88,7 @@ mod tests {
 
     #[test]
     fn a_message_is_complete_when_its_body_is() {
-        let stamp = Stamp {
-            run: 1,
-            publisher: 2,
-            seq: 3,
-            at_us: 4,
-        };
+        let stamp = Stamp { run: 1, publisher: 2, seq: 3, at_us: 4 };
         let mut content = Content::default();
         content.begin().unwrap();
         assert!(!content.header(&header(20)).unwrap());

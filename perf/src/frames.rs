@@ -37,12 +37,7 @@ pub(crate) struct Input {
 impl Input {
     /// An empty buffer that refuses frames of more than `frame_max` bytes.
     pub(crate) fn new(frame_max: usize) -> Self {
-        Self {
-            buffer: vec![0; FIRST_CAPACITY],
-            start: 0,
-            end: 0,
-            max_frame: frame_max,
-        }
+        Self { buffer: vec![0; FIRST_CAPACITY], start: 0, end: 0, max_frame: frame_max }
     }
 
     /// Changes the limit, once it is negotiated.
@@ -95,16 +90,10 @@ impl Input {
             return Ok(None);
         };
         let (Some(payload), Some(&END)) = (bytes.get(HEAD..whole - 1), bytes.last()) else {
-            return Err(Error::Protocol(
-                "a frame without its end octet 0xCE".to_owned(),
-            ));
+            return Err(Error::Protocol("a frame without its end octet 0xCE".to_owned()));
         };
         self.start += whole;
-        Ok(Some(Frame {
-            kind,
-            payload,
-            bytes,
-        }))
+        Ok(Some(Frame { kind, payload, bytes }))
     }
 }
 
@@ -129,27 +118,16 @@ pub(crate) fn method(payload: &[u8]) -> Option<Method> {
     Some(match u32::from_be_bytes(*id) {
         0x003C_003C => {
             let (consumer_tag_len, rest) = arguments.split_first()?;
-            let (tag, rest) = rest
-                .get(usize::from(*consumer_tag_len)..)?
-                .split_first_chunk()?;
-            Method::Deliver {
-                tag: u64::from_be_bytes(*tag),
-                redelivered: rest.first()? & 1 != 0,
-            }
+            let (tag, rest) = rest.get(usize::from(*consumer_tag_len)..)?.split_first_chunk()?;
+            Method::Deliver { tag: u64::from_be_bytes(*tag), redelivered: rest.first()? & 1 != 0 }
         }
         0x003C_0050 => {
             let (tag, flags) = arguments.split_first_chunk()?;
-            Method::Ack {
-                tag: u64::from_be_bytes(*tag),
-                multiple: flags.first()? & 1 != 0,
-            }
+            Method::Ack { tag: u64::from_be_bytes(*tag), multiple: flags.first()? & 1 != 0 }
         }
         0x003C_0078 => {
             let (tag, flags) = arguments.split_first_chunk()?;
-            Method::Nack {
-                tag: u64::from_be_bytes(*tag),
-                multiple: flags.first()? & 1 != 0,
-            }
+            Method::Nack { tag: u64::from_be_bytes(*tag), multiple: flags.first()? & 1 != 0 }
         }
         0x003C_0032 => Method::Return,
         _ => Method::Other,
@@ -257,28 +235,18 @@ mod tests {
     #[test]
     fn the_body_size_is_read_from_the_header() {
         let properties = basic::AMQPProperties::default().with_delivery_mode(2);
-        let header = AMQPContentHeader {
-            class_id: 60,
-            body_size: 70_000,
-            properties,
-        };
+        let header = AMQPContentHeader { class_id: 60, body_size: 70_000, properties };
         let frames = read(&encode(&AMQPFrame::Header(1, header)), 10).unwrap();
         assert_eq!(body_size(&frames[0].1), Some(70_000));
     }
 
     #[test]
     fn a_frame_above_frame_max_is_refused_before_it_is_read() {
-        assert!(matches!(
-            read(&[3, 0, 1, 0, 2, 0, 1], 7),
-            Err(Error::Protocol(_))
-        ));
+        assert!(matches!(read(&[3, 0, 1, 0, 2, 0, 1], 7), Err(Error::Protocol(_))));
     }
 
     #[test]
     fn a_frame_without_end_octet_is_refused() {
-        assert!(matches!(
-            read(&[8, 0, 0, 0, 0, 0, 0, 0], 8),
-            Err(Error::Protocol(_))
-        ));
+        assert!(matches!(read(&[8, 0, 0, 0, 0, 0, 0, 0], 8), Err(Error::Protocol(_))));
     }
 }

@@ -30,18 +30,12 @@ pub(crate) async fn connect(uri: &Uri, name: &str) -> Result<Link, Error> {
         server: String::new(),
         frame_max: FRAME_MAX as usize,
     };
-    link.output
-        .push(&AMQPFrame::ProtocolHeader(ProtocolVersion::amqp_0_9_1()))?;
+    link.output.push(&AMQPFrame::ProtocolHeader(ProtocolVersion::amqp_0_9_1()))?;
     log_in(&mut link, uri, name).await?;
-    let open = connection::Open {
-        virtual_host: uri.vhost.as_str().into(),
-    };
+    let open = connection::Open { virtual_host: uri.vhost.as_str().into() };
     let method = AMQPClass::Connection(connection::AMQPMethod::Open(open));
     link.call(0, method, "connection.open", |answer| {
-        matches!(
-            answer,
-            AMQPClass::Connection(connection::AMQPMethod::OpenOk(_))
-        )
+        matches!(answer, AMQPClass::Connection(connection::AMQPMethod::OpenOk(_)))
     })
     .await?;
     open_channel(&mut link).await?;
@@ -73,10 +67,7 @@ async fn open_socket(uri: &Uri) -> Result<TcpStream, Error> {
 /// `connection.start` to `connection.tune-ok`.
 async fn log_in(link: &mut Link, uri: &Uri, name: &str) -> Result<(), Error> {
     let start = link.answer("the protocol header", |answer| {
-        matches!(
-            answer,
-            AMQPClass::Connection(connection::AMQPMethod::Start(_))
-        )
+        matches!(answer, AMQPClass::Connection(connection::AMQPMethod::Start(_)))
     });
     if let AMQPClass::Connection(connection::AMQPMethod::Start(start)) = start.await? {
         link.server = server_name(&start.server_properties);
@@ -90,10 +81,7 @@ async fn log_in(link: &mut Link, uri: &Uri, name: &str) -> Result<(), Error> {
     };
     let method = AMQPClass::Connection(connection::AMQPMethod::StartOk(start_ok));
     let answer = link.call(0, method, "connection.start-ok", |answer| {
-        matches!(
-            answer,
-            AMQPClass::Connection(connection::AMQPMethod::Tune(_))
-        )
+        matches!(answer, AMQPClass::Connection(connection::AMQPMethod::Tune(_)))
     });
     let AMQPClass::Connection(connection::AMQPMethod::Tune(tune)) = answer.await? else {
         return Err(Error::Protocol("no connection.tune".to_owned()));
@@ -105,11 +93,7 @@ async fn log_in(link: &mut Link, uri: &Uri, name: &str) -> Result<(), Error> {
     link.frame_max = frame_max as usize;
     link.input.set_frame_max(frame_max as usize);
     // RabbitMQ refuses a channel_max above its own, and 0 where it has a limit.
-    let tune_ok = connection::TuneOk {
-        channel_max: tune.channel_max,
-        frame_max,
-        heartbeat: 0,
-    };
+    let tune_ok = connection::TuneOk { channel_max: tune.channel_max, frame_max, heartbeat: 0 };
     let method = AMQPClass::Connection(connection::AMQPMethod::TuneOk(tune_ok));
     link.output.push(&AMQPFrame::Method(0, method))
 }
@@ -120,9 +104,7 @@ fn server_name(properties: &FieldTable) -> String {
         Some(AMQPValue::LongString(text)) => text.to_string(),
         _ => String::new(),
     };
-    format!("{} {}", text("product"), text("version"))
-        .trim()
-        .to_owned()
+    format!("{} {}", text("product"), text("version")).trim().to_owned()
 }
 
 fn client_properties(name: &str) -> FieldTable {

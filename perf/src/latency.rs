@@ -19,10 +19,7 @@ impl Latency {
         let histogram = Histogram::new_with_bounds(1, MAX_US, 2);
         let histogram =
             histogram.expect("two significant digits between these bounds are accepted");
-        Self {
-            histogram,
-            total_us: 0,
-        }
+        Self { histogram, total_us: 0 }
     }
 
     /// Records that `count` messages took `us` each.
@@ -33,9 +30,7 @@ impl Latency {
 
     /// Adds everything `other` recorded.
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.histogram
-            .add(&other.histogram)
-            .expect("all histograms have the same bounds");
+        self.histogram.add(&other.histogram).expect("all histograms have the same bounds");
         self.total_us += other.total_us;
     }
 

@@ -33,10 +33,7 @@ pub(crate) struct Account {
 impl Ledger {
     /// Adds a run. Returns how many of its messages had not been received before.
     pub(crate) fn add(&mut self, run: Run) -> u64 {
-        self.received
-            .entry(run.publisher)
-            .or_default()
-            .insert(run.start..run.end, |_| ())
+        self.received.entry(run.publisher).or_default().insert(run.start..run.end, |_| ())
     }
 
     /// How many messages of `publisher` should have arrived and did not.
@@ -44,9 +41,7 @@ impl Ledger {
         let empty = SeqSet::default();
         let received = self.received.get(&publisher).unwrap_or(&empty);
         let missing = received.missing(account.published);
-        let lost = missing
-            .filter(|number| !account.excused.contains(*number))
-            .count();
+        let lost = missing.filter(|number| !account.excused.contains(*number)).count();
         lost as u64 + received.skipped()
     }
 
@@ -61,10 +56,7 @@ impl Ledger {
         let empty = SeqSet::default();
         let received = self.received.get(&publisher).unwrap_or(&empty);
         let missing = received.missing(account.published);
-        missing
-            .filter(|number| !account.excused.contains(*number))
-            .take(5)
-            .collect()
+        missing.filter(|number| !account.excused.contains(*number)).take(5).collect()
     }
 }
 
@@ -91,19 +83,11 @@ mod tests {
     use super::*;
 
     fn run(start: u64, end: u64) -> Run {
-        Run {
-            publisher: 0,
-            start,
-            end,
-            redelivered: false,
-        }
+        Run { publisher: 0, start, end, redelivered: false }
     }
 
     fn account(published: u64) -> Account {
-        Account {
-            published,
-            ..Account::default()
-        }
+        Account { published, ..Account::default() }
     }
 
     #[test]
@@ -140,16 +124,7 @@ mod tests {
         assert_eq!(order.note(run(0, 5), 5), 0);
         assert_eq!(order.note(run(8, 10), 2), 0);
         assert_eq!(order.note(run(6, 7), 1), 1);
-        assert_eq!(
-            order.note(
-                Run {
-                    redelivered: true,
-                    ..run(5, 6)
-                },
-                1
-            ),
-            0
-        );
+        assert_eq!(order.note(Run { redelivered: true, ..run(5, 6) }, 1), 0);
         assert_eq!(order.note(run(9, 10), 0), 0, "doubled, not out of order");
     }
 }

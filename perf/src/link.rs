@@ -77,11 +77,7 @@ impl Output {
 
     /// Writes what the socket takes now.
     pub(crate) fn try_write(&mut self, stream: &TcpStream) -> Result<(), Error> {
-        while let Some(rest) = self
-            .bytes
-            .get(self.written..)
-            .filter(|rest| !rest.is_empty())
-        {
+        while let Some(rest) = self.bytes.get(self.written..).filter(|rest| !rest.is_empty()) {
             match would_block(stream.try_write(rest))? {
                 Some(count) => self.written += count,
                 None => return Ok(()),
@@ -119,11 +115,7 @@ impl Link {
         if ready.is_writable() {
             self.output.try_write(&self.stream)?;
         }
-        if ready.is_readable() {
-            self.try_read()
-        } else {
-            Ok(false)
-        }
+        if ready.is_readable() { self.try_read() } else { Ok(false) }
     }
 
     /// Sends a method that has no answer.
@@ -169,10 +161,7 @@ impl Link {
             match tokio::time::timeout_at(deadline.into(), self.turn()).await {
                 Ok(read) => read?,
                 Err(_) => {
-                    return Err(Error::NoAnswer {
-                        what,
-                        after: ANSWER_WITHIN,
-                    });
+                    return Err(Error::NoAnswer { what, after: ANSWER_WITHIN });
                 }
             };
         }
@@ -185,10 +174,7 @@ impl Link {
         if !matches!(error, Error::Socket(_)) {
             return error;
         }
-        while tokio::time::timeout(LAST_WORDS_WITHIN, self.stream.readable())
-            .await
-            .is_ok()
-        {
+        while tokio::time::timeout(LAST_WORDS_WITHIN, self.stream.readable()).await.is_ok() {
             if !matches!(self.try_read(), Ok(true)) {
                 break;
             }
@@ -203,35 +189,20 @@ impl Link {
 
     /// Ends the connection in good order: `connection.close` and its answer.
     pub(crate) async fn close(mut self) -> Result<(), Error> {
-        let close = connection::Close {
-            reply_code: 200,
-            reply_text: "bye".into(),
-            ..Default::default()
-        };
+        let close =
+            connection::Close { reply_code: 200, reply_text: "bye".into(), ..Default::default() };
         let method = AMQPClass::Connection(connection::AMQPMethod::Close(close));
         let is_answer = |method: &AMQPClass| {
-            matches!(
-                method,
-                AMQPClass::Connection(connection::AMQPMethod::CloseOk(_))
-            )
+            matches!(method, AMQPClass::Connection(connection::AMQPMethod::CloseOk(_)))
         };
-        self.call(0, method, "connection.close", is_answer)
-            .await
-            .map(|_| ())
+        self.call(0, method, "connection.close", is_answer).await.map(|_| ())
     }
 }
 
 /// The `channel.close` this tool ends its channel with.
 pub(crate) fn channel_close() -> AMQPFrame {
-    let close = channel::Close {
-        reply_code: 200,
-        reply_text: "bye".into(),
-        ..Default::default()
-    };
-    AMQPFrame::Method(
-        CHANNEL,
-        AMQPClass::Channel(channel::AMQPMethod::Close(close)),
-    )
+    let close = channel::Close { reply_code: 200, reply_text: "bye".into(), ..Default::default() };
+    AMQPFrame::Method(CHANNEL, AMQPClass::Channel(channel::AMQPMethod::Close(close)))
 }
 
 /// Decodes a frame that is not on the fast path, and answers what must be answered at once. The
@@ -244,9 +215,7 @@ pub(crate) fn interpret(frame: Frame<'_>, output: &mut Output) -> Result<Notice,
         Ok((_, parsed)) => parsed,
         Err(_) if frame.kind == METHOD => {
             let id = frame.payload.get(..4).unwrap_or_default();
-            return Err(Error::Protocol(format!(
-                "a method that cannot be decoded, id {id:?}"
-            )));
+            return Err(Error::Protocol(format!("a method that cannot be decoded, id {id:?}")));
         }
         Err(_) => return Err(Error::Protocol(format!("a frame of type {}", frame.kind))),
     };
@@ -268,19 +237,13 @@ pub(crate) fn interpret(frame: Frame<'_>, output: &mut Output) -> Result<Notice,
             let ok = connection::AMQPMethod::CloseOk(connection::CloseOk {});
             output.push(&AMQPFrame::Method(0, AMQPClass::Connection(ok)))?;
             let text = close.reply_text.to_string();
-            return Err(Error::ConnectionClosed {
-                code: close.reply_code,
-                text,
-            });
+            return Err(Error::ConnectionClosed { code: close.reply_code, text });
         }
         AMQPClass::Channel(channel::AMQPMethod::Close(close)) => {
             let ok = channel::AMQPMethod::CloseOk(channel::CloseOk {});
             output.push(&AMQPFrame::Method(on_channel, AMQPClass::Channel(ok)))?;
             let text = close.reply_text.to_string();
-            return Err(Error::ChannelClosed {
-                code: close.reply_code,
-                text,
-            });
+            return Err(Error::ChannelClosed { code: close.reply_code, text });
         }
         AMQPClass::Connection(connection::AMQPMethod::Blocked(_)) => Notice::Blocked,
         AMQPClass::Connection(connection::AMQPMethod::Unblocked(_)) => Notice::Unblocked,

@@ -43,10 +43,7 @@ impl Snapshot {
             confirmed: shared.confirmed.count(),
             delivered: shared.delivered.count(),
             own_cpu: process::cpu_time(None),
-            broker_cpu: shared
-                .plan
-                .broker_pid
-                .and_then(|pid| process::cpu_time(Some(pid))),
+            broker_cpu: shared.plan.broker_pid.and_then(|pid| process::cpu_time(Some(pid))),
         }
     }
 }
@@ -214,10 +211,7 @@ impl Conductor {
             return;
         }
         let seconds = shared.plan.timeout.as_secs_f64();
-        let unconfirmed = shared
-            .published
-            .count()
-            .saturating_sub(shared.confirmed.count());
+        let unconfirmed = shared.published.count().saturating_sub(shared.confirmed.count());
         match phase {
             Phase::Measuring if shared.plan.duration.is_none() => {
                 self.fail(Error::Stalled(format!(
@@ -257,9 +251,7 @@ pub(crate) fn feeding<'a>(
     queue: usize,
     publishers: &'a [publisher::Outcome],
 ) -> impl Iterator<Item = &'a publisher::Outcome> {
-    publishers
-        .iter()
-        .filter(move |publisher| plan.feeds(publisher.id, queue))
+    publishers.iter().filter(move |publisher| plan.feeds(publisher.id, queue))
 }
 
 /// Says whose trouble it is, where that is not plain.

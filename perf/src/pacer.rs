@@ -15,11 +15,7 @@ pub(crate) struct Pacer {
 impl Pacer {
     /// `rate` messages a second (above 0), the first at `now_us`.
     pub(crate) fn new(rate: u32, now_us: u64) -> Self {
-        Self {
-            rate: u64::from(rate.max(1)),
-            next_us: now_us,
-            remainder: 0,
-        }
+        Self { rate: u64::from(rate.max(1)), next_us: now_us, remainder: 0 }
     }
 
     /// How many are due. What was held up by more than a second is not made up for.
@@ -63,10 +59,7 @@ mod tests {
                 sent += due;
             }
             let expected = u64::from(rate) * 10;
-            assert!(
-                sent.abs_diff(expected) <= expected / 10_000 + 1,
-                "{rate}: {sent}"
-            );
+            assert!(sent.abs_diff(expected) <= expected / 10_000 + 1, "{rate}: {sent}");
         }
     }
 

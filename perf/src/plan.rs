@@ -80,9 +80,7 @@ impl Plan {
             Some(scenario) => scenario.fill(args),
             None => args,
         };
-        let [high, low, ..] = RandomState::new()
-            .hash_one(std::process::id())
-            .to_be_bytes();
+        let [high, low, ..] = RandomState::new().hash_one(std::process::id()).to_be_bytes();
         let run_tag = u16::from_be_bytes([high, low]);
         let own_name = format!("leveret-perf-{run_tag:04x}");
         let exchange = match (&args.exchange, args.kind) {
@@ -181,10 +179,7 @@ impl Plan {
                 "--bindings needs --type topic",
             ),
             (self.messages == Some(0), "--messages must be at least 1"),
-            (
-                self.mode == Mode::Idle(0),
-                "--connections-only must be at least 1",
-            ),
+            (self.mode == Mode::Idle(0), "--connections-only must be at least 1"),
             (self.timeout.is_zero(), "--timeout must be above 0"),
         ];
         match wrong.into_iter().find(|(wrong, _)| *wrong) {
@@ -198,9 +193,7 @@ fn queue_names(name: &str, count: u32) -> Result<Vec<String>, Error> {
     match count {
         0 => Err(Error::Options("--queues must be at least 1".to_owned())),
         1 => Ok(vec![name.to_owned()]),
-        2..=MAX_QUEUES => Ok((1..=count)
-            .map(|number| format!("{name}-{number}"))
-            .collect()),
+        2..=MAX_QUEUES => Ok((1..=count).map(|number| format!("{name}-{number}")).collect()),
         _ => Err(Error::Options(format!("--queues goes up to {MAX_QUEUES}"))),
     }
 }
@@ -231,11 +224,7 @@ mod tests {
 
     #[test]
     fn an_option_overrides_its_scenario() {
-        let args = Args {
-            scenario: Some(Scenario::C),
-            size: Some(64),
-            ..Args::default()
-        };
+        let args = Args { scenario: Some(Scenario::C), size: Some(64), ..Args::default() };
         let plan = plan(args);
         assert_eq!((plan.size, plan.confirms, plan.ack_every), (64, 1_000, 100));
         assert!(plan.durable && plan.persistent && !plan.auto_ack);
@@ -244,10 +233,7 @@ mod tests {
     #[test]
     fn every_scenario_is_a_valid_plan() {
         for scenario in <Scenario as clap::ValueEnum>::value_variants() {
-            let args = Args {
-                scenario: Some(*scenario),
-                ..Args::default()
-            };
+            let args = Args { scenario: Some(*scenario), ..Args::default() };
             assert!(Plan::new(args).is_ok(), "{scenario:?}");
         }
     }
@@ -256,57 +242,19 @@ mod tests {
     fn contradictions_are_refused() {
         let d = Args::default;
         let cases = [
-            Args {
-                size: Some(15),
-                ..d()
-            },
-            Args {
-                publishers: Some(0),
-                ..d()
-            },
-            Args {
-                publishers: Some(0),
-                consumers: Some(0),
-                queue: Some("q".into()),
-                ..d()
-            },
-            Args {
-                prefetch: Some(10),
-                ack_every: Some(11),
-                ..d()
-            },
-            Args {
-                ack_every: Some(0),
-                ..d()
-            },
-            Args {
-                routing_key: Some("k".into()),
-                ..d()
-            },
-            Args {
-                bindings: Some(1),
-                kind: Some(ExchangeKind::Direct),
-                ..d()
-            },
-            Args {
-                queues: Some(0),
-                ..d()
-            },
-            Args {
-                messages: Some(0),
-                ..d()
-            },
-            Args {
-                drain: Some(true),
-                consumers: Some(0),
-                ..d()
-            },
+            Args { size: Some(15), ..d() },
+            Args { publishers: Some(0), ..d() },
+            Args { publishers: Some(0), consumers: Some(0), queue: Some("q".into()), ..d() },
+            Args { prefetch: Some(10), ack_every: Some(11), ..d() },
+            Args { ack_every: Some(0), ..d() },
+            Args { routing_key: Some("k".into()), ..d() },
+            Args { bindings: Some(1), kind: Some(ExchangeKind::Direct), ..d() },
+            Args { queues: Some(0), ..d() },
+            Args { messages: Some(0), ..d() },
+            Args { drain: Some(true), consumers: Some(0), ..d() },
         ];
         for args in cases {
-            assert!(
-                matches!(Plan::new(args.clone()), Err(Error::Options(_))),
-                "{args:?}"
-            );
+            assert!(matches!(Plan::new(args.clone()), Err(Error::Options(_))), "{args:?}");
         }
     }
 
@@ -316,9 +264,6 @@ mod tests {
         let table = field_table(pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
         assert_eq!(table.inner().get("n"), Some(&AMQPValue::LongLongInt(5)));
         assert_eq!(table.inner().get("b"), Some(&AMQPValue::Boolean(true)));
-        assert_eq!(
-            table.inner().get("s"),
-            Some(&AMQPValue::LongString("quorum".into()))
-        );
+        assert_eq!(table.inner().get("s"), Some(&AMQPValue::LongString("quorum".into())));
     }
 }

@@ -12,10 +12,7 @@ pub(crate) fn cpu_time(pid: Option<u32>) -> Option<Duration> {
     let stat = fs::read_to_string(path(pid, "stat")).ok()?;
     // The second field, the program's name, may contain anything, so count from its end.
     let (_, after_name) = stat.rsplit_once(')')?;
-    let mut times = after_name
-        .split_whitespace()
-        .skip(11)
-        .map(str::parse::<u32>);
+    let mut times = after_name.split_whitespace().skip(11).map(str::parse::<u32>);
     let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
     Some(TICK * user.saturating_add(system))
 }
@@ -23,9 +20,7 @@ pub(crate) fn cpu_time(pid: Option<u32>) -> Option<Duration> {
 /// The most memory the process `pid` held resident at any time, in bytes.
 pub(crate) fn peak_memory(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(path(Some(pid), "status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

@@ -17,10 +17,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Starts counting now.
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self {
-            shared: shared.clone(),
-            last: Snapshot::take(shared),
-        }
+        Self { shared: shared.clone(), last: Snapshot::take(shared) }
     }
 
     /// Prints a line if a second has passed since the last one.
@@ -35,22 +32,13 @@ impl Progress {
         let plan = &self.shared.plan;
         let mut line = format!("{:>4} s  {:<10}", now_us / 1_000_000, word(phase));
         if plan.publishers > 0 {
-            line += &format!(
-                "  published {:>10}/s",
-                rate(now.published, self.last.published)
-            );
+            line += &format!("  published {:>10}/s", rate(now.published, self.last.published));
         }
         if plan.confirms > 0 {
-            line += &format!(
-                "  confirmed {:>10}/s",
-                rate(now.confirmed, self.last.confirmed)
-            );
+            line += &format!("  confirmed {:>10}/s", rate(now.confirmed, self.last.confirmed));
         }
         if plan.consumers > 0 {
-            line += &format!(
-                "  delivered {:>10}/s",
-                rate(now.delivered, self.last.delivered)
-            );
+            line += &format!("  delivered {:>10}/s", rate(now.delivered, self.last.delivered));
         }
         // Progress that nobody can read is no reason to stop.
         let _unread = writeln!(std::io::stderr(), "{line}");

@@ -61,12 +61,9 @@ impl Publisher {
         link.input.grow(INPUT_BYTES);
         if plan.confirms > 0 {
             let select = confirm::AMQPMethod::Select(confirm::Select { nowait: false });
-            link.call(
-                CHANNEL,
-                AMQPClass::Confirm(select),
-                "confirm.select",
-                |answer| matches!(answer, AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(_))),
-            )
+            link.call(CHANNEL, AMQPClass::Confirm(select), "confirm.select", |answer| {
+                matches!(answer, AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(_)))
+            })
             .await?;
         }
         let message = Message {
@@ -105,11 +102,7 @@ impl Publisher {
                 Staged::WaitForSocket => None,
                 Staged::WaitUntil(at_us) => Some(at_us),
             };
-            let wake = self
-                .intake
-                .shared
-                .clock
-                .instant(wake_us.unwrap_or_default());
+            let wake = self.intake.shared.clock.instant(wake_us.unwrap_or_default());
             let turned = tokio::select! {
                 biased;
                 turned = self.turn() => turned,
@@ -148,13 +141,8 @@ impl Publisher {
         if rate > 0 && self.pacer.is_none() {
             self.pacer = Some(Pacer::new(rate, now_us));
         }
-        let allowed = left
-            .min(self.intake.credit())
-            .min(self.template.capacity() as u64);
-        let due = self
-            .pacer
-            .as_mut()
-            .map_or(u64::MAX, |pacer| pacer.due(now_us));
+        let allowed = left.min(self.intake.credit()).min(self.template.capacity() as u64);
+        let due = self.pacer.as_mut().map_or(u64::MAX, |pacer| pacer.due(now_us));
         match (allowed.min(due), &self.pacer) {
             (0, Some(pacer)) if allowed > 0 => return Ok(Staged::WaitUntil(pacer.next_us())),
             (0, _) => {}
@@ -171,11 +159,8 @@ impl Publisher {
             seq: self.intake.next(),
             at_us: now_us,
         };
-        self.batch = Batch {
-            messages: count,
-            bytes: self.template.stamp(count, stamp),
-            written: 0,
-        };
+        self.batch =
+            Batch { messages: count, bytes: self.template.stamp(count, stamp), written: 0 };
         self.intake.published(count, now_us);
         if let Some(pacer) = &mut self.pacer {
             pacer.sent(count);
@@ -216,9 +201,7 @@ impl Publisher {
             }
         }
         let shared = &self.intake.shared;
-        shared
-            .published
-            .add(self.batch.messages, shared.clock.now_us());
+        shared.published.add(self.batch.messages, shared.clock.now_us());
         self.batch = Batch::default();
         self.link.output.try_write(&self.link.stream)
     }

@@ -222,10 +222,7 @@ mod tests {
     fn the_status_tells_an_early_end_from_a_broken_promise() {
         let mut report = Report::default();
         assert_eq!(report.status(), 0);
-        report.verification = Some(Verification {
-            lost: 1,
-            ..Verification::default()
-        });
+        report.verification = Some(Verification { lost: 1, ..Verification::default() });
         assert_eq!(report.status(), 1);
         report.error = Some("closed".to_owned());
         assert_eq!(report.status(), 2);

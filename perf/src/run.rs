@@ -43,9 +43,7 @@ pub fn run(args: Args) -> ExitCode {
 pub fn measure(args: Args) -> Result<Report, Error> {
     let plan = Plan::new(args)?;
     raise_file_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(drive(plan));
     // A handshake that is still under way must not hold up the end.
     runtime.shutdown_background();
@@ -66,13 +64,7 @@ async fn drive(plan: Plan) -> Result<Report, Error> {
     };
     if !plan.quiet {
         // Progress that nobody can read is no reason to stop.
-        let _unread = writeln!(
-            io::stderr(),
-            "{} at {}: {}",
-            report.broker,
-            plan.uri,
-            report.load
-        );
+        let _unread = writeln!(io::stderr(), "{} at {}: {}", report.broker, plan.uri, report.load);
     }
     let plan_to_clean = plan.clone();
     let driven = match plan.mode {
@@ -129,11 +121,7 @@ async fn clean_up(topology: Topology, plan: &Plan, report: &mut Report) -> Resul
     }
     if plan.mode == Mode::Declare {
         let per_second = per_second(queues, started.elapsed().as_secs_f64());
-        report.deleted = Some(Steps {
-            count: queues,
-            per_second,
-            latency: None,
-        });
+        report.deleted = Some(Steps { count: queues, per_second, latency: None });
     }
     Ok(())
 }
@@ -141,11 +129,7 @@ async fn clean_up(topology: Topology, plan: &Plan, report: &mut Report) -> Resul
 /// What is run, in words.
 fn describe(plan: &Plan) -> String {
     let some = |count: u64, what: &str| {
-        format!(
-            "{} {what}{}",
-            grouped(count),
-            if count == 1 { "" } else { "s" }
-        )
+        format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
     };
     let durable = if plan.durable { "durable " } else { "" };
     let queues = some(plan.queues.len() as u64, &format!("{durable}queue"));
@@ -167,11 +151,7 @@ fn describe(plan: &Plan) -> String {
         parts.push(some(u64::from(plan.bindings), "other binding"));
     }
     if plan.publishers > 0 {
-        let mode = if plan.persistent {
-            "persistent"
-        } else {
-            "transient"
-        };
+        let mode = if plan.persistent { "persistent" } else { "transient" };
         parts.push(format!("{} B {mode}", grouped(plan.size as u64)));
         parts.push(match plan.confirms {
             0 => "no confirms".to_owned(),
@@ -185,11 +165,7 @@ fn describe(plan: &Plan) -> String {
         parts.push(match (plan.auto_ack, plan.prefetch) {
             (true, _) => "auto-ack".to_owned(),
             (false, prefetch) => {
-                format!(
-                    "prefetch {}, ack every {}",
-                    grouped(prefetch.into()),
-                    plan.ack_every
-                )
+                format!("prefetch {}, ack every {}", grouped(prefetch.into()), plan.ack_every)
             }
         });
     }
@@ -206,14 +182,10 @@ fn explained(error: Error) -> Error {
         false => text,
     };
     match error {
-        Error::ConnectionClosed { code, text } => Error::ConnectionClosed {
-            code,
-            text: advise(text),
-        },
-        Error::ChannelClosed { code, text } => Error::ChannelClosed {
-            code,
-            text: advise(text),
-        },
+        Error::ConnectionClosed { code, text } => {
+            Error::ConnectionClosed { code, text: advise(text) }
+        }
+        Error::ChannelClosed { code, text } => Error::ChannelClosed { code, text: advise(text) },
         other => other,
     }
 }

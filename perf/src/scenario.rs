@@ -8,10 +8,7 @@ use crate::args::{Args, ExchangeKind};
 /// A named load; `leveret perf --help` says what each is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "UPPER")]
-#[expect(
-    missing_docs,
-    reason = "the letters are described once, in the help text and `preset`"
-)]
+#[expect(missing_docs, reason = "the letters are described once, in the help text and `preset`")]
 pub enum Scenario {
     A,
     B,
@@ -53,11 +50,7 @@ impl Scenario {
     }
 
     fn preset(self) -> Args {
-        let transient = |size| Args {
-            size: Some(size),
-            auto_ack: Some(true),
-            ..Args::default()
-        };
+        let transient = |size| Args { size: Some(size), auto_ack: Some(true), ..Args::default() };
         let confirmed = |size, window| Args {
             size: Some(size),
             persistent: Some(true),
@@ -85,19 +78,11 @@ impl Scenario {
                 consumers: Some(10),
                 ..confirmed(1_024, 1_000)
             },
-            Self::G => Args {
-                kind: Some(ExchangeKind::Topic),
-                bindings: Some(10_000),
-                ..transient(16)
-            },
-            Self::H => Args {
-                rate: Some(2_000),
-                ..confirmed(1_024, 1_000)
-            },
-            Self::I => Args {
-                connections_only: Some(5_000),
-                ..Args::default()
-            },
+            Self::G => {
+                Args { kind: Some(ExchangeKind::Topic), bindings: Some(10_000), ..transient(16) }
+            }
+            Self::H => Args { rate: Some(2_000), ..confirmed(1_024, 1_000) },
+            Self::I => Args { connections_only: Some(5_000), ..Args::default() },
             Self::J => Args {
                 declare_only: Some(true),
                 kind: Some(ExchangeKind::Direct),

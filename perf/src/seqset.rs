@@ -112,11 +112,7 @@ impl SeqSet {
             let known = mask(0..self.low % WORD);
             self.low = self.low / WORD * WORD;
             // What lies past the last word held is empty, and skipped in one step.
-            let step = if self.ahead.is_empty() && known == 0 {
-                left
-            } else {
-                1
-            };
+            let step = if self.ahead.is_empty() && known == 0 { left } else { 1 };
             let first = self.ahead.pop_front().unwrap_or(0) | known;
             self.skipped += step * WORD - u64::from(first.count_ones());
             self.low += step * WORD;
@@ -130,10 +126,7 @@ impl SeqSet {
             return true;
         }
         let index = usize::try_from(number / WORD - self.low / WORD).ok();
-        let word = index
-            .and_then(|index| self.ahead.get(index))
-            .copied()
-            .unwrap_or(0);
+        let word = index.and_then(|index| self.ahead.get(index)).copied().unwrap_or(0);
         word & mask(number % WORD..number % WORD + 1) != 0
     }
 
@@ -146,11 +139,7 @@ impl SeqSet {
 /// The bits of `range` set, in one word.
 fn mask(range: Range<u64>) -> u64 {
     let below = |bit: u64| {
-        if bit >= WORD {
-            u64::MAX
-        } else {
-            (1 << bit) - 1
-        }
+        if bit >= WORD { u64::MAX } else { (1 << bit) - 1 }
     };
     below(range.end) & !below(range.start)
 }

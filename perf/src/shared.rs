@@ -69,10 +69,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// With everything at zero.
     pub(crate) fn new(plan: Plan) -> Self {
-        let ledgers = plan
-            .consumed_queues()
-            .map(|_| Mutex::new(Ledger::default()))
-            .collect();
+        let ledgers = plan.consumed_queues().map(|_| Mutex::new(Ledger::default())).collect();
         Self {
             plan,
             clock: Clock::start(),

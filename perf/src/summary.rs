@@ -19,21 +19,11 @@ pub(crate) fn fill(report: &mut Report, outcome: &Outcome) {
     fill_rates(report, outcome);
     let mut confirm = Latency::new();
     let mut end_to_end = Latency::new();
-    outcome
-        .publishers
-        .iter()
-        .for_each(|publisher| confirm.merge(&publisher.latency));
-    outcome
-        .consumers
-        .iter()
-        .for_each(|consumer| end_to_end.merge(&consumer.latency));
+    outcome.publishers.iter().for_each(|publisher| confirm.merge(&publisher.latency));
+    outcome.consumers.iter().for_each(|consumer| end_to_end.merge(&consumer.latency));
     report.confirm_latency = Percentiles::of(&confirm);
     report.end_to_end_latency = Percentiles::of(&end_to_end);
-    let blocked_us: u64 = outcome
-        .publishers
-        .iter()
-        .map(|publisher| publisher.blocked_us)
-        .sum();
+    let blocked_us: u64 = outcome.publishers.iter().map(|publisher| publisher.blocked_us).sum();
     report.blocked_s = Duration::from_micros(blocked_us).as_secs_f64();
     report.broker_peak_memory = plan.broker_pid.and_then(process::peak_memory);
     report.verification = Some(verify(outcome));
@@ -51,23 +41,13 @@ fn fill_rates(report: &mut Report, outcome: &Outcome) {
     let rate =
         |meter: &Meter, counted: fn(&Snapshot) -> u64, from: &Snapshot, to_the_last: bool| {
             let (count, elapsed) = if to_the_last {
-                (
-                    meter.count() - counted(from),
-                    seconds(from.at_us, meter.last_us()),
-                )
+                (meter.count() - counted(from), seconds(from.at_us, meter.last_us()))
             } else {
-                (
-                    counted(&ended) - counted(from),
-                    seconds(from.at_us, ended.at_us),
-                )
+                (counted(&ended) - counted(from), seconds(from.at_us, ended.at_us))
             };
             let per_second = per_second(count, elapsed);
             let megabytes_per_second = rounded(per_second * plan.size as f64 / 1e6);
-            Rate {
-                total: meter.count(),
-                per_second,
-                megabytes_per_second,
-            }
+            Rate { total: meter.count(), per_second, megabytes_per_second }
         };
     let limited = plan.messages.is_some();
     if plan.publishers > 0 {
@@ -83,12 +63,7 @@ fn fill_rates(report: &mut Report, outcome: &Outcome) {
             _ => Some(rate(&shared.delivered, delivered, &began, limited)),
         };
     }
-    fill_cpu(
-        report,
-        plan,
-        &began,
-        if limited { &outcome.finished } else { &ended },
-    );
+    fill_cpu(report, plan, &began, if limited { &outcome.finished } else { &ended });
 }
 
 fn fill_cpu(report: &mut Report, plan: &Plan, began: &Snapshot, ended: &Snapshot) {
@@ -100,11 +75,7 @@ fn fill_cpu(report: &mut Report, plan: &Plan, began: &Snapshot, ended: &Snapshot
     };
     report.tool_cpu_us = each(began.own_cpu, ended.own_cpu, published + delivered);
     // A message passed on through several queues is one message to a publisher.
-    let messages = if plan.publishers > 0 {
-        published
-    } else {
-        delivered
-    };
+    let messages = if plan.publishers > 0 { published } else { delivered };
     report.broker_cpu_us = each(began.broker_cpu, ended.broker_cpu, messages);
 }
 
@@ -154,9 +125,5 @@ fn seconds(from_us: u64, to_us: u64) -> f64 {
 
 /// 0 where no time passed.
 pub(crate) fn per_second(count: u64, seconds: f64) -> f64 {
-    if seconds > 0.0 {
-        count as f64 / seconds
-    } else {
-        0.0
-    }
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }

@@ -52,11 +52,7 @@ impl Template {
             true => AMQPProperties::default().with_delivery_mode(2),
             false => AMQPProperties::default(),
         };
-        let header = AMQPContentHeader {
-            class_id: 60,
-            body_size: message.size as u64,
-            properties,
-        };
+        let header = AMQPContentHeader { class_id: 60, body_size: message.size as u64, properties };
         let mut one = Vec::new();
         let method = AMQPClass::Basic(basic::AMQPMethod::Publish(publish));
         push_frame(&mut one, &AMQPFrame::Method(CHANNEL, method))?;
@@ -67,11 +63,7 @@ impl Template {
         }
         let stride = one.len();
         let copies = (BATCH_BYTES / stride).min(limit).max(1);
-        Ok(Self {
-            bytes: one.repeat(copies),
-            stride,
-            stamp_at,
-        })
+        Ok(Self { bytes: one.repeat(copies), stride, stamp_at })
     }
 
     /// How many messages fit in one batch.
@@ -119,12 +111,7 @@ mod tests {
         };
         let mut template = Template::new(&message, frame_max, limit).unwrap();
         let count = template.capacity();
-        let stamp = Stamp {
-            run: 7,
-            publisher: 3,
-            seq: 100,
-            at_us: 55,
-        };
+        let stamp = Stamp { run: 7, publisher: 3, seq: 100, at_us: 55 };
         let end = template.stamp(count as u64, stamp);
         let mut rest = template.bytes(0..end);
         let mut bodies = Vec::new();
@@ -152,10 +139,7 @@ mod tests {
         }
         for (index, body) in bodies.iter().enumerate() {
             assert_eq!(body.len(), size);
-            let expected = Stamp {
-                seq: 100 + index as u64,
-                ..stamp
-            };
+            let expected = Stamp { seq: 100 + index as u64, ..stamp };
             assert_eq!(Stamp::decode(body), Some(expected));
         }
         assert_eq!(bodies.len(), count);

@@ -13,17 +13,8 @@ pub(crate) fn render(report: &Report) -> String {
 }
 
 fn write_report(out: &mut String, report: &Report) -> fmt::Result {
-    let scenario = report
-        .scenario
-        .as_ref()
-        .map(|name| format!(", scenario {name}"));
-    writeln!(
-        out,
-        "{} at {}{}",
-        report.broker,
-        report.uri,
-        scenario.unwrap_or_default()
-    )?;
+    let scenario = report.scenario.as_ref().map(|name| format!(", scenario {name}"));
+    writeln!(out, "{} at {}{}", report.broker, report.uri, scenario.unwrap_or_default())?;
     writeln!(out, "{}", report.load)?;
     if report.measured_s > 0.0 {
         writeln!(out, "measured    {:.1} s", report.measured_s)?;
@@ -44,9 +35,7 @@ fn write_report(out: &mut String, report: &Report) -> fmt::Result {
     if latencies.iter().any(|(_, latency)| latency.is_some()) {
         let heads = ["p50", "p95", "p99", "p99.9", "max"];
         write!(out, "latency ms ")?;
-        heads
-            .iter()
-            .try_for_each(|head| write!(out, "{head:>10}"))?;
+        heads.iter().try_for_each(|head| write!(out, "{head:>10}"))?;
         writeln!(out)?;
     }
     for (name, latency) in latencies {
@@ -54,11 +43,7 @@ fn write_report(out: &mut String, report: &Report) -> fmt::Result {
     }
     write_processes(out, report)?;
     if report.blocked_s > 0.0 {
-        writeln!(
-            out,
-            "blocked     {:.1} s by the broker (connection.blocked)",
-            report.blocked_s
-        )?;
+        writeln!(out, "blocked     {:.1} s by the broker (connection.blocked)", report.blocked_s)?;
     }
     write_verification(out, report)?;
     if let Some(error) = &report.error {
@@ -72,10 +57,7 @@ fn write_rate(out: &mut String, name: &str, rate: Option<Rate>) -> fmt::Result {
     let per_second = whole(rate.per_second);
     let total = grouped(rate.total);
     let megabytes = rate.megabytes_per_second;
-    writeln!(
-        out,
-        "{name:<11} {per_second:>12}/s {megabytes:>10.1} MB/s   {total:>14} in all"
-    )
+    writeln!(out, "{name:<11} {per_second:>12}/s {megabytes:>10.1} MB/s   {total:>14} in all")
 }
 
 fn write_steps(out: &mut String, name: &str, steps: Option<Steps>) -> fmt::Result {
@@ -96,20 +78,13 @@ fn write_latency(out: &mut String, name: &str, latency: Option<Percentiles>) -> 
 
 fn write_processes(out: &mut String, report: &Report) -> fmt::Result {
     if let Some(us) = report.tool_cpu_us {
-        writeln!(
-            out,
-            "CPU         {us:.3} us of this tool for a message published or delivered"
-        )?;
+        writeln!(out, "CPU         {us:.3} us of this tool for a message published or delivered")?;
     }
     if let Some(us) = report.broker_cpu_us {
         writeln!(out, "CPU         {us:.3} us of the broker for a message")?;
     }
     if let Some(bytes) = report.broker_peak_memory {
-        writeln!(
-            out,
-            "memory      {} MB of the broker at its peak",
-            bytes / 1_000_000
-        )?;
+        writeln!(out, "memory      {} MB of the broker at its peak", bytes / 1_000_000)?;
     }
     Ok(())
 }
@@ -124,10 +99,7 @@ fn write_verification(out: &mut String, report: &Report) -> fmt::Result {
     } else if found.is_wrong() {
         writeln!(out, "verified    WRONG: of {expected} deliveries due")?;
     } else {
-        writeln!(
-            out,
-            "verified    {expected} deliveries due: none lost, doubled or out of order"
-        )?;
+        writeln!(out, "verified    {expected} deliveries due: none lost, doubled or out of order")?;
     }
     let counts = [
         ("lost", found.lost),
@@ -179,13 +151,8 @@ mod tests {
 
     #[test]
     fn a_report_reads_as_text() {
-        let latency = Percentiles {
-            p50_ms: 1.5,
-            p95_ms: 2.0,
-            p99_ms: 3.25,
-            p999_ms: 12.5,
-            max_ms: 40.0,
-        };
+        let latency =
+            Percentiles { p50_ms: 1.5, p95_ms: 2.0, p99_ms: 3.25, p999_ms: 12.5, max_ms: 40.0 };
         let report = Report {
             broker: "Leveret 0.1.0".to_owned(),
             uri: "amqp://guest@127.0.0.1:5672/%2f".to_owned(),

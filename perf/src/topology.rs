@@ -66,8 +66,7 @@ impl Topology {
         }
         for name in &plan.queues {
             if !plan.queue_named || !self.queue_exists(name).await? {
-                self.declare_queue(name, plan.durable, &plan.arguments)
-                    .await?;
+                self.declare_queue(name, plan.durable, &plan.arguments).await?;
                 self.queues.push(name.clone());
             }
             if !plan.exchange.is_empty() {
@@ -90,29 +89,21 @@ impl Topology {
         if plan.exchange_named && self.exists(exchange_method(declare(true))).await? {
             return Ok(());
         }
-        self.call(exchange_method(declare(false)), "exchange.declare")
-            .await?;
+        self.call(exchange_method(declare(false)), "exchange.declare").await?;
         self.exchange = Some(plan.exchange.clone());
         Ok(())
     }
 
     async fn queue_exists(&mut self, name: &str) -> Result<bool, Error> {
-        let declare = queue::Declare {
-            queue: name.into(),
-            passive: true,
-            ..Default::default()
-        };
-        self.exists(AMQPClass::Queue(queue::AMQPMethod::Declare(declare)))
-            .await
+        let declare = queue::Declare { queue: name.into(), passive: true, ..Default::default() };
+        self.exists(AMQPClass::Queue(queue::AMQPMethod::Declare(declare))).await
     }
 
     /// Whether a passive declaration succeeds. The broker closes the channel if it does not.
     async fn exists(&mut self, passive: AMQPClass) -> Result<bool, Error> {
         match self.call(passive, "a passive declaration").await {
             Ok(_) => Ok(true),
-            Err(Error::ChannelClosed {
-                code: NOT_FOUND, ..
-            }) => {
+            Err(Error::ChannelClosed { code: NOT_FOUND, .. }) => {
                 handshake::open_channel(&mut self.link).await?;
                 Ok(false)
             }
@@ -127,12 +118,8 @@ impl Topology {
         arguments: &FieldTable,
     ) -> Result<(), Error> {
         let arguments = arguments.clone();
-        let declare = queue::Declare {
-            queue: name.into(),
-            durable,
-            arguments,
-            ..Default::default()
-        };
+        let declare =
+            queue::Declare { queue: name.into(), durable, arguments, ..Default::default() };
         let started = Instant::now();
         let method = AMQPClass::Queue(queue::AMQPMethod::Declare(declare));
         self.call(method, "queue.declare").await?;
@@ -166,8 +153,7 @@ impl Topology {
         let count = plan.bindings.min(MAX_FILLER_QUEUES);
         for number in 0..count {
             let name = format!("leveret-perf-{:04x}-filler-{number}", plan.run_tag);
-            self.declare_queue(&name, plan.durable, &FieldTable::default())
-                .await?;
+            self.declare_queue(&name, plan.durable, &FieldTable::default()).await?;
             self.fillers.push(name);
         }
         let key = plan.publish_key(0);
@@ -177,8 +163,7 @@ impl Topology {
             };
             // Unanswered but for the last: its answer comes after all of them took effect.
             let last = number + 1 == plan.bindings;
-            self.bind(&queue, plan, &filler_pattern(key, number), !last)
-                .await?;
+            self.bind(&queue, plan, &filler_pattern(key, number), !last).await?;
         }
         Ok(())
     }
@@ -194,10 +179,7 @@ impl Topology {
             removed.misrouted += self.delete_queue(&name).await?;
         }
         if let Some(name) = self.exchange.take() {
-            let delete = exchange::Delete {
-                exchange: name.as_str().into(),
-                ..Default::default()
-            };
+            let delete = exchange::Delete { exchange: name.as_str().into(), ..Default::default() };
             let method = AMQPClass::Exchange(exchange::AMQPMethod::Delete(delete));
             self.call(method, "exchange.delete").await?;
         }
@@ -207,10 +189,7 @@ impl Topology {
 
     /// Deletes a queue. Returns how many messages it held.
     async fn delete_queue(&mut self, name: &str) -> Result<u64, Error> {
-        let delete = queue::Delete {
-            queue: name.into(),
-            ..Default::default()
-        };
+        let delete = queue::Delete { queue: name.into(), ..Default::default() };
         let method = AMQPClass::Queue(queue::AMQPMethod::Delete(delete));
         match self.call(method, "queue.delete").await? {
             AMQPClass::Queue(queue::AMQPMethod::DeleteOk(ok)) => Ok(u64::from(ok.message_count)),
@@ -251,12 +230,7 @@ mod tests {
 
     #[test]
     fn filler_patterns_differ_and_use_both_wildcards() {
-        let patterns: Vec<String> = (0..4)
-            .map(|number| filler_pattern("a.b.c", number))
-            .collect();
-        assert_eq!(
-            patterns,
-            ["a.*.filler0", "#.filler1", "a.filler2.#", "*.filler3.*"]
-        );
+        let patterns: Vec<String> = (0..4).map(|number| filler_pattern("a.b.c", number)).collect();
+        assert_eq!(patterns, ["a.*.filler0", "#.filler1", "a.filler2.#", "*.filler3.*"]);
     }
 }

@@ -67,18 +67,12 @@ impl fmt::Display for Uri {
 }
 
 fn or_default(text: String, default: &str) -> String {
-    if text.is_empty() {
-        default.to_owned()
-    } else {
-        text
-    }
+    if text.is_empty() { default.to_owned() } else { text }
 }
 
 fn split_port(text: &str) -> Result<(&str, u16), String> {
     let (host, port) = if let Some(v6) = text.strip_prefix('[') {
-        let (host, rest) = v6
-            .split_once(']')
-            .ok_or("an IPv6 address needs its closing ']'")?;
+        let (host, rest) = v6.split_once(']').ok_or("an IPv6 address needs its closing ']'")?;
         (host, rest.strip_prefix(':'))
     } else {
         match text.split_once(':') {
@@ -104,9 +98,8 @@ fn percent_decode(text: &str) -> Result<String, String> {
             continue;
         }
         let mut digit = || rest.next().and_then(|d| char::from(d).to_digit(16));
-        let decoded = digit()
-            .zip(digit())
-            .and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+        let decoded =
+            digit().zip(digit()).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
         bytes.push(decoded.ok_or_else(|| format!("'{text}': '%' needs two hexadecimal digits"))?);
     }
     String::from_utf8(bytes).map_err(|_| format!("'{text}' is not UTF-8 once decoded"))
@@ -126,36 +119,15 @@ mod tests {
     #[test]
     fn parts_left_out_take_rabbitmqs_defaults() {
         check("amqp://", "guest", "guest", "127.0.0.1", 5672, "/");
-        check(
-            "amqp://mq.example",
-            "guest",
-            "guest",
-            "mq.example",
-            5672,
-            "/",
-        );
-        check(
-            "amqp://mq.example/",
-            "guest",
-            "guest",
-            "mq.example",
-            5672,
-            "/",
-        );
+        check("amqp://mq.example", "guest", "guest", "mq.example", 5672, "/");
+        check("amqp://mq.example/", "guest", "guest", "mq.example", 5672, "/");
         check("amqp://joe@mq:5673/%2f", "joe", "guest", "mq", 5673, "/");
     }
 
     #[test]
     fn parts_are_percent_decoded() {
         check("amqp://a%40b:p%3aq@h:1/v%2Fw", "a@b", "p:q", "h", 1, "v/w");
-        check(
-            "amqp://h/caf%C3%A9?heartbeat=0",
-            "guest",
-            "guest",
-            "h",
-            5672,
-            "caf\u{e9}",
-        );
+        check("amqp://h/caf%C3%A9?heartbeat=0", "guest", "guest", "h", 5672, "caf\u{e9}");
     }
 
     #[test]

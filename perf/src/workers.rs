@@ -54,9 +54,7 @@ pub(crate) fn start(
     for index in 0..threads {
         let mine: Vec<Role> = roles.iter().copied().skip(index).step_by(threads).collect();
         let (shared, phase, events) = (shared.clone(), phase.clone(), events.clone());
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new()
             .name(format!("perf-{index}"))
             .spawn(move || runtime.block_on(run_all(mine, shared, phase, events)))?;

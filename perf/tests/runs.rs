@@ -32,31 +32,20 @@ mod tests {
     /// Runs 1,000 confirmed messages against a relay with faults.
     fn run_faulty(faults: Faults) -> (Report, Verification) {
         let relay = Relay::start(faults);
-        run(Args {
-            confirms: Some(50),
-            ..args(&relay, 1_000)
-        })
+        run(Args { confirms: Some(50), ..args(&relay, 1_000) })
     }
 
     #[test]
     fn everything_is_confirmed_delivered_and_acknowledged() {
         let relay = Relay::start(Faults::default());
-        let args = Args {
-            confirms: Some(100),
-            ack_every: Some(7),
-            ..args(&relay, 10_000)
-        };
+        let args = Args { confirms: Some(100), ack_every: Some(7), ..args(&relay, 10_000) };
         let (report, found) = run(args);
         assert_eq!(report.status(), 0, "{report:?}");
         assert_eq!(report.broker, "Relay");
         for rate in [report.published, report.confirmed, report.delivered] {
             assert_eq!(rate.unwrap().total, 10_000);
         }
-        let expected = Verification {
-            complete: true,
-            expected: 10_000,
-            ..Default::default()
-        };
+        let expected = Verification { complete: true, expected: 10_000, ..Default::default() };
         assert_eq!(found, expected);
         assert!(report.confirm_latency.is_some() && report.end_to_end_latency.is_some());
         assert_eq!(relay.acknowledged(), (10_000, 10_000));
@@ -65,10 +54,7 @@ mod tests {
     #[test]
     fn without_confirms_everything_published_is_still_awaited() {
         let relay = Relay::start(Faults::default());
-        let (report, found) = run(Args {
-            auto_ack: Some(true),
-            ..args(&relay, 20_000)
-        });
+        let (report, found) = run(Args { auto_ack: Some(true), ..args(&relay, 20_000) });
         assert_eq!((report.status(), found.expected), (0, 20_000));
         assert!(report.confirmed.is_none() && report.confirm_latency.is_none());
         assert_eq!(relay.acknowledged(), (0, 0));
@@ -76,14 +62,8 @@ mod tests {
 
     #[test]
     fn bodies_above_frame_max_are_split_and_put_together() {
-        let relay = Relay::start(Faults {
-            frame_max: Some(8_192),
-            ..Faults::default()
-        });
-        let (report, found) = run(Args {
-            size: Some(100_000),
-            ..args(&relay, 30)
-        });
+        let relay = Relay::start(Faults { frame_max: Some(8_192), ..Faults::default() });
+        let (report, found) = run(Args { size: Some(100_000), ..args(&relay, 30) });
         assert_eq!((report.status(), found.expected), (0, 30));
     }
 
@@ -104,11 +84,8 @@ mod tests {
     #[test]
     fn consumers_of_one_queue_share_its_messages() {
         let relay = Relay::start(Faults::default());
-        let (report, found) = run(Args {
-            publishers: Some(3),
-            consumers: Some(4),
-            ..args(&relay, 2_000)
-        });
+        let (report, found) =
+            run(Args { publishers: Some(3), consumers: Some(4), ..args(&relay, 2_000) });
         assert_eq!((report.status(), found.expected), (0, 6_000));
     }
 
@@ -135,20 +112,14 @@ mod tests {
             ..args(&relay, 5_000)
         });
         assert_eq!((report.status(), found.expected), (0, 5_000));
-        assert!(
-            report.end_to_end_latency.is_none(),
-            "how long it lay there is no latency"
-        );
+        assert!(report.end_to_end_latency.is_none(), "how long it lay there is no latency");
     }
 
     #[test]
     fn bindings_that_do_not_match_get_nothing() {
         let relay = Relay::start(Faults::default());
-        let (report, found) = run(Args {
-            kind: Some(ExchangeKind::Topic),
-            bindings: Some(300),
-            ..args(&relay, 100)
-        });
+        let (report, found) =
+            run(Args { kind: Some(ExchangeKind::Topic), bindings: Some(300), ..args(&relay, 100) });
         assert_eq!((report.status(), found.misrouted), (0, 0));
         assert_eq!(relay.queues(), []);
     }
@@ -156,11 +127,7 @@ mod tests {
     #[test]
     fn a_rate_is_kept_without_anything_coming_from_the_broker() {
         let relay = Relay::start(Faults::default());
-        let (report, _) = run(Args {
-            rate: Some(2_000),
-            consumers: Some(0),
-            ..args(&relay, 400)
-        });
+        let (report, _) = run(Args { rate: Some(2_000), consumers: Some(0), ..args(&relay, 400) });
         assert_eq!(report.status(), 0);
         let published = report.published.unwrap();
         assert_eq!(published.total, 400);
@@ -170,86 +137,56 @@ mod tests {
 
     #[test]
     fn lost_messages_are_counted_and_named() {
-        let (report, found) = run_faulty(Faults {
-            lose_every: Some(300),
-            ..Faults::default()
-        });
+        let (report, found) = run_faulty(Faults { lose_every: Some(300), ..Faults::default() });
         assert_eq!((report.status(), found.lost), (1, 3));
         assert_eq!(found.losses[0].first, [299, 599, 899]);
     }
 
     #[test]
     fn doubled_messages_are_counted() {
-        let (report, found) = run_faulty(Faults {
-            double_every: Some(100),
-            ..Faults::default()
-        });
+        let (report, found) = run_faulty(Faults { double_every: Some(100), ..Faults::default() });
         assert_eq!((report.status(), found.duplicated, found.lost), (1, 10, 0));
     }
 
     #[test]
     fn messages_out_of_order_are_counted() {
-        let (report, found) = run_faulty(Faults {
-            swap_every: Some(100),
-            ..Faults::default()
-        });
+        let (report, found) = run_faulty(Faults { swap_every: Some(100), ..Faults::default() });
         assert_eq!((report.status(), found.reordered, found.lost), (1, 10, 0));
     }
 
     #[test]
     fn refused_and_returned_messages_are_not_lost() {
-        let faults = Faults {
-            refuse_every: Some(100),
-            return_every: Some(70),
-            ..Faults::default()
-        };
+        let faults =
+            Faults { refuse_every: Some(100), return_every: Some(70), ..Faults::default() };
         let (report, found) = run_faulty(faults);
         assert_eq!(report.status(), 0, "{found:?}");
-        assert_eq!(
-            (found.refused, found.returned, found.expected),
-            (10, 13, 1_000 - 23)
-        );
+        assert_eq!((found.refused, found.returned, found.expected), (10, 13, 1_000 - 23));
     }
 
     #[test]
     fn a_closed_connection_ends_the_run_with_its_reply_text() {
-        let (report, found) = run_faulty(Faults {
-            close_at: Some(500),
-            ..Faults::default()
-        });
+        let (report, found) = run_faulty(Faults { close_at: Some(500), ..Faults::default() });
         assert_eq!(report.status(), 2);
         let error = report.error.unwrap();
-        assert!(
-            error.contains("320 CONNECTION_FORCED - relay shutdown"),
-            "{error}"
-        );
+        assert!(error.contains("320 CONNECTION_FORCED - relay shutdown"), "{error}");
         assert!(!found.complete);
     }
 
     #[test]
     fn a_cancelled_consumer_ends_the_run() {
-        let (report, _) = run_faulty(Faults {
-            cancel_at: Some(500),
-            ..Faults::default()
-        });
+        let (report, _) = run_faulty(Faults { cancel_at: Some(500), ..Faults::default() });
         assert!(report.error.unwrap().contains("basic.cancel"));
     }
 
     #[test]
     fn confirms_that_never_come_end_the_run() {
-        let (report, found) = run_faulty(Faults {
-            never_confirm: true,
-            ..Faults::default()
-        });
+        let (report, found) = run_faulty(Faults { never_confirm: true, ..Faults::default() });
         assert_eq!((report.status(), found.unconfirmed), (2, 50));
     }
 
     #[test]
     fn heartbeats_are_answered_and_blocking_is_measured() {
-        let (report, _) = run_faulty(Faults {
-            block: true,
-            ..Faults::default()
-        });
+        let (report, _) = run_faulty(Faults { block: true, ..Faults::default() });
         assert_eq!(report.status(), 0);
         assert!(report.blocked_s > 0.0);
     }
@@ -259,10 +196,7 @@ mod tests {
         let relay = Relay::start(Faults::default());
         relay.declare("old");
         for queue in ["old", "new"] {
-            run(Args {
-                queue: Some(queue.to_owned()),
-                ..args(&relay, 10)
-            });
+            run(Args { queue: Some(queue.to_owned()), ..args(&relay, 10) });
         }
         assert_eq!(relay.queues(), [("old".to_owned(), 0)]);
         run(Args {
@@ -271,10 +205,7 @@ mod tests {
             consumers: Some(0),
             ..args(&relay, 10)
         });
-        assert_eq!(
-            relay.queues(),
-            [("kept".to_owned(), 10), ("old".to_owned(), 0)]
-        );
+        assert_eq!(relay.queues(), [("kept".to_owned(), 10), ("old".to_owned(), 0)]);
     }
 
     #[test]
@@ -286,10 +217,7 @@ mod tests {
             ..args(&relay, 1)
         });
         let report = report.unwrap();
-        assert_eq!(
-            (report.status(), report.connections.unwrap().count),
-            (0, 100)
-        );
+        assert_eq!((report.status(), report.connections.unwrap().count), (0, 100));
     }
 
     #[test]
@@ -310,21 +238,10 @@ mod tests {
 
     #[test]
     fn a_refused_connection_says_what_to_try() {
-        let unused = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let uri = Some(format!("amqp://{unused}").parse().unwrap());
-        let error = measure(Args {
-            uri,
-            quiet: true,
-            ..Args::default()
-        })
-        .unwrap_err();
+        let error = measure(Args { uri, quiet: true, ..Args::default() }).unwrap_err();
         assert!(matches!(error, Error::Connect { .. }));
-        assert!(
-            error.to_string().ends_with("is the broker running?"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("is the broker running?"), "{error}");
     }
 }

@@ -51,7 +51,8 @@ impl MessageReader {
     /// Only what is committed is found: wait for the ticket of the publish before giving up the
     /// message in memory.
     pub fn read(&self, ids: Vec<MessageId>, bytes_max: usize, done: ReadDone) {
-        if let Err(mpsc::SendError(request)) = self.requests.send(Request { ids, bytes_max, done }) {
+        if let Err(mpsc::SendError(request)) = self.requests.send(Request { ids, bytes_max, done })
+        {
             (request.done)(Err(ReadError::Closed));
         }
     }

@@ -34,9 +34,7 @@ fn graph_with(source: &str, count: usize, rule: impl Fn(usize) -> (String, Field
         let queue = Name::from(format!("queue-{n}"));
         graph.add_queue(queue.clone());
         let (key, arguments) = rule(n);
-        graph
-            .bind(binding(source, queue, &key, arguments))
-            .expect("both ends exist");
+        graph.bind(binding(source, queue, &key, arguments)).expect("both ends exist");
     }
     graph
 }
@@ -76,37 +74,19 @@ fn messages(count: usize, key: impl Fn(usize) -> String) -> Vec<(String, ())> {
 #[divan::bench(args = BINDINGS, sample_size = SAMPLE_SIZE)]
 fn default(bencher: Bencher<'_, '_>, count: usize) {
     let key = |n| format!("queue-{n}");
-    route_all(
-        bencher,
-        &graph("amq.direct", count, key),
-        "",
-        &messages(count, key),
-        1,
-    );
+    route_all(bencher, &graph("amq.direct", count, key), "", &messages(count, key), 1);
 }
 
 #[divan::bench(args = BINDINGS, sample_size = SAMPLE_SIZE)]
 fn direct(bencher: Bencher<'_, '_>, count: usize) {
     let key = |n| format!("customer.{n}");
-    route_all(
-        bencher,
-        &graph("amq.direct", count, key),
-        "amq.direct",
-        &messages(count, key),
-        1,
-    );
+    route_all(bencher, &graph("amq.direct", count, key), "amq.direct", &messages(count, key), 1);
 }
 
 #[divan::bench(args = BINDINGS)]
 fn fanout(bencher: Bencher<'_, '_>, count: usize) {
     let graph = graph("amq.fanout", count, |_| String::new());
-    route_all(
-        bencher,
-        &graph,
-        "amq.fanout",
-        &messages(1, |_| String::new()),
-        count,
-    );
+    route_all(bencher, &graph, "amq.fanout", &messages(1, |_| String::new()), count);
 }
 
 /// Five patterns, one of which matches: literals, `*` in the middle and at the end, `#` likewise.
@@ -132,10 +112,7 @@ fn headers(bencher: Bencher<'_, '_>, count: usize) {
     let fields = |n: usize| {
         let mut table = FieldTable::default();
         table.insert("format".into(), AMQPValue::LongString("pdf".into()));
-        table.insert(
-            "customer".into(),
-            AMQPValue::LongString(format!("c{n}").into()),
-        );
+        table.insert("customer".into(), AMQPValue::LongString(format!("c{n}").into()));
         table
     };
     let graph = graph_with("amq.headers", count, |n| (String::new(), fields(n)));
@@ -147,11 +124,7 @@ fn headers(bencher: Bencher<'_, '_>, count: usize) {
 /// One binding more, while a snapshot of the graph is in use: the price of sharing is paid here.
 #[divan::bench(args = BINDINGS, consts = [DIRECT, TOPIC], sample_size = SAMPLE_SIZE)]
 fn bind<const TYPE: usize>(bencher: Bencher<'_, '_>, count: usize) {
-    let source = if TYPE == DIRECT {
-        "amq.direct"
-    } else {
-        "amq.topic"
-    };
+    let source = if TYPE == DIRECT { "amq.direct" } else { "amq.topic" };
     let graph = graph(source, count, |n| format!("shop.{n}.*"));
     let queue = Name::from("queue-0");
     let new = binding(source, queue, "shop.new.*", FieldTable::default());

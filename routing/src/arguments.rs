@@ -95,9 +95,7 @@ fn compare_tables(a: &FieldTable, b: &FieldTable) -> Ordering {
             (None, Some(_)) => return Ordering::Less,
             (Some(_), None) => return Ordering::Greater,
             (Some((a_name, a_value)), Some((b_name, b_value))) => {
-                let order = a_name
-                    .cmp(b_name)
-                    .then_with(|| compare_values(a_value, b_value));
+                let order = a_name.cmp(b_name).then_with(|| compare_values(a_value, b_value));
                 if order.is_ne() {
                     return order;
                 }

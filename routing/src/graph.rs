@@ -109,9 +109,7 @@ impl Graph {
     /// An exchange of that name exists with other properties.
     pub fn declare_exchange(&mut self, exchange: Exchange) -> Result<Declared, DeclareError> {
         match self.exchange(&exchange.name) {
-            Some(current) => current
-                .check_equivalent(&exchange)
-                .map(|()| Declared::Existing),
+            Some(current) => current.check_equivalent(&exchange).map(|()| Declared::Existing),
             None => {
                 self.insert_exchange(exchange);
                 Ok(Declared::New)
@@ -174,17 +172,10 @@ impl Graph {
         if node.bindings.contains(&*binding) {
             return Ok(false);
         }
-        let node = Arc::make_mut(
-            self.exchanges
-                .get_mut(&*binding.source)
-                .ok_or_else(missing)?,
-        );
+        let node = Arc::make_mut(self.exchanges.get_mut(&*binding.source).ok_or_else(missing)?);
         node.rule.insert(&binding);
         node.bindings.insert(Arc::clone(&binding));
-        self.by_destination
-            .entry(binding.destination.clone())
-            .or_default()
-            .insert(binding);
+        self.by_destination.entry(binding.destination.clone()).or_default().insert(binding);
         Ok(true)
     }
 
@@ -202,18 +193,13 @@ impl Graph {
 
     /// All bindings, in order. Those of the default exchange are implicit and not among them.
     pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
-        self.exchanges
-            .values()
-            .flat_map(|node| &node.bindings)
-            .map(|binding| &**binding)
+        self.exchanges.values().flat_map(|node| &node.bindings).map(|binding| &**binding)
     }
 
     /// The bindings that the exchange `source` is the source of, in order.
     pub fn bindings_of_source(&self, source: &str) -> impl Iterator<Item = &Binding> {
         let node = self.exchanges.get(source);
-        node.into_iter()
-            .flat_map(|node| &node.bindings)
-            .map(|binding| &**binding)
+        node.into_iter().flat_map(|node| &node.bindings).map(|binding| &**binding)
     }
 
     /// The bindings that lead to `destination`, in order.
@@ -228,14 +214,7 @@ impl Graph {
     fn insert_exchange(&mut self, exchange: Exchange) {
         let name = Arc::clone(&exchange.name);
         let rule = Rule::new(&exchange);
-        self.exchanges.insert(
-            name,
-            Arc::new(Node {
-                exchange,
-                rule,
-                bindings: OrdSet::new(),
-            }),
-        );
+        self.exchanges.insert(name, Arc::new(Node { exchange, rule, bindings: OrdSet::new() }));
     }
 
     /// The same binding with the graph's own allocations of the names, and the proof that both ends
@@ -249,11 +228,7 @@ impl Graph {
                 None => return Err(BindError::NoQueue(Arc::clone(name))),
             },
         };
-        Ok(Binding {
-            source,
-            destination,
-            ..binding
-        })
+        Ok(Binding { source, destination, ..binding })
     }
 
     fn own_exchange_name(&self, name: &Name) -> Result<Name, BindError> {
@@ -265,12 +240,7 @@ impl Graph {
     }
 
     fn bindings_to(&self, destination: &Destination) -> Vec<Arc<Binding>> {
-        self.by_destination
-            .get(destination)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect()
+        self.by_destination.get(destination).into_iter().flatten().cloned().collect()
     }
 
     /// Removes `doomed`, each exchange that is auto-deleted for want of bindings, and so on until

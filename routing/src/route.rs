@@ -127,11 +127,7 @@ impl Graph {
             self.visit_default(routing_keys, out);
             return Ok(());
         }
-        let message = Message {
-            routing_keys,
-            headers,
-            table: OnceCell::new(),
-        };
+        let message = Message { routing_keys, headers, table: OnceCell::new() };
         // The first exchange is not noted as reached, because that would write to its reference
         // count for every message, from every connection. A cycle back to it visits it once more
         // and finds nothing new.

@@ -26,11 +26,9 @@ impl Targets {
         *self = match mem::take(self) {
             Self::None => Self::One(destination.clone(), 1),
             Self::One(only, count) if only == *destination => Self::One(only, count + 1),
-            Self::One(only, count) => Self::Many(
-                [(only, count), (destination.clone(), 1)]
-                    .into_iter()
-                    .collect(),
-            ),
+            Self::One(only, count) => {
+                Self::Many([(only, count), (destination.clone(), 1)].into_iter().collect())
+            }
             Self::Many(mut counts) => {
                 *counts.entry(destination.clone()).or_insert(0) += 1;
                 Self::Many(counts)
@@ -52,11 +50,7 @@ impl Targets {
                         counts.remove(destination);
                     }
                 }
-                if counts.is_empty() {
-                    Self::None
-                } else {
-                    Self::Many(counts)
-                }
+                if counts.is_empty() { Self::None } else { Self::Many(counts) }
             }
             unchanged @ (Self::None | Self::One(..)) => unchanged,
         };

@@ -10,10 +10,7 @@ use crate::support::{
 
 #[test]
 fn it_takes_what_nothing_matched_and_nothing_else() {
-    let exchanges = [
-        with_alternate("orders", Direct, "unrouted"),
-        plain("unrouted", Fanout),
-    ];
+    let exchanges = [with_alternate("orders", Direct, "unrouted"), plain("unrouted", Fanout)];
     let mut graph = graph(exchanges, &["new", "lost"]);
     bind(&mut graph, "orders", queue("new"), "new");
     bind(&mut graph, "unrouted", queue("lost"), "");
@@ -28,9 +25,7 @@ fn one_matching_key_of_several_is_enough_to_leave_it_out() {
     bind(&mut graph, "orders", queue("new"), "new");
     bind(&mut graph, "amq.fanout", queue("lost"), "");
     let mut route = Route::new();
-    graph
-        .route_keys("orders", &["old", "new"], &(), &mut route)
-        .unwrap();
+    graph.route_keys("orders", &["old", "new"], &(), &mut route).unwrap();
     assert_eq!(sorted_queues(&route), ["new"]);
 }
 
@@ -67,10 +62,7 @@ fn it_may_be_the_default_exchange() {
 /// RabbitMQ asks whether the exchange itself matched anything, not whether a queue was reached.
 #[test]
 fn a_match_that_leads_nowhere_is_still_a_match() {
-    let exchanges = [
-        with_alternate("first", Fanout, "amq.fanout"),
-        plain("empty", Direct),
-    ];
+    let exchanges = [with_alternate("first", Fanout, "amq.fanout"), plain("empty", Direct)];
     let mut graph = graph(exchanges, &["lost"]);
     bind(&mut graph, "amq.fanout", queue("lost"), "");
     bind(&mut graph, "first", exchange("empty"), "");
@@ -79,10 +71,7 @@ fn a_match_that_leads_nowhere_is_still_a_match() {
 
 #[test]
 fn an_exchange_on_the_way_uses_its_own() {
-    let exchanges = [
-        plain("first", Fanout),
-        with_alternate("second", Direct, "amq.fanout"),
-    ];
+    let exchanges = [plain("first", Fanout), with_alternate("second", Direct, "amq.fanout")];
     let mut graph = graph(exchanges, &["found", "lost"]);
     bind(&mut graph, "first", queue("found"), "");
     bind(&mut graph, "first", exchange("second"), "");
@@ -94,8 +83,5 @@ fn an_exchange_on_the_way_uses_its_own() {
 fn its_name_has_to_be_a_string() {
     let arguments = table(&[("alternate-exchange", AMQPValue::LongLongInt(1))]);
     let error = Exchange::new("x", Direct, true, false, false, arguments).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "invalid type 'long' for arg 'alternate-exchange'"
-    );
+    assert_eq!(error.to_string(), "invalid type 'long' for arg 'alternate-exchange'");
 }

@@ -15,14 +15,8 @@ fn an_auto_delete_exchange_goes_with_its_last_binding_and_not_before_its_first()
     assert!(graph.exchange("x").is_some(), "nothing was removed");
     bind(&mut graph, "x", queue("q1"), "");
     bind(&mut graph, "x", queue("q2"), "");
-    assert_eq!(
-        exchange_names(&graph.unbind(&binding("x", queue("q1"), ""))),
-        [""; 0]
-    );
-    assert_eq!(
-        exchange_names(&graph.unbind(&binding("x", queue("q2"), ""))),
-        ["x"]
-    );
+    assert_eq!(exchange_names(&graph.unbind(&binding("x", queue("q1"), ""))), [""; 0]);
+    assert_eq!(exchange_names(&graph.unbind(&binding("x", queue("q2"), ""))), ["x"]);
     assert!(graph.exchange("x").is_none());
 }
 
@@ -42,11 +36,8 @@ fn being_a_destination_does_not_keep_it_nor_make_it_go() {
 
 #[test]
 fn deleting_a_queue_takes_its_bindings_and_cascades_through_auto_delete_exchanges() {
-    let exchanges = [
-        auto_delete("outer", Fanout),
-        auto_delete("inner", Fanout),
-        auto_delete("kept", Fanout),
-    ];
+    let exchanges =
+        [auto_delete("outer", Fanout), auto_delete("inner", Fanout), auto_delete("kept", Fanout)];
     let mut graph = graph(exchanges, &["q", "other"]);
     bind(&mut graph, "outer", exchange("inner"), "");
     bind(&mut graph, "inner", queue("q"), "1");
@@ -95,10 +86,7 @@ fn if_unused_refuses_an_exchange_that_is_the_source_of_a_binding() {
     assert_eq!(graph.delete_exchange("x", true), Err(DeleteError::InUse));
     graph.unbind(&binding("x", queue("q"), ""));
     bind(&mut graph, "amq.fanout", exchange("x"), "");
-    assert_eq!(
-        exchange_names(&graph.delete_exchange("x", true).unwrap()),
-        ["x"]
-    );
+    assert_eq!(exchange_names(&graph.delete_exchange("x", true).unwrap()), ["x"]);
 }
 
 #[test]
@@ -106,21 +94,12 @@ fn deleting_what_does_not_exist_succeeds() {
     let mut graph = graph([], &[]);
     assert_eq!(graph.delete_exchange("x", true), Ok(Removed::default()));
     assert_eq!(graph.remove_queue("q"), Removed::default());
-    assert_eq!(
-        graph.unbind(&binding("x", queue("q"), "")),
-        Removed::default()
-    );
+    assert_eq!(graph.unbind(&binding("x", queue("q"), "")), Removed::default());
 }
 
 #[test]
 fn predeclared_exchanges_cannot_be_deleted() {
     let mut graph = graph([], &[]);
-    assert_eq!(
-        graph.delete_exchange("", false),
-        Err(DeleteError::DefaultExchange)
-    );
-    assert_eq!(
-        graph.delete_exchange("amq.topic", false),
-        Err(DeleteError::SystemExchange)
-    );
+    assert_eq!(graph.delete_exchange("", false), Err(DeleteError::DefaultExchange));
+    assert_eq!(graph.delete_exchange("amq.topic", false), Err(DeleteError::SystemExchange));
 }

@@ -12,17 +12,8 @@ use crate::support::{bind, binding, binding_with, exchange, graph, longstr, plai
 fn binding_twice_is_one_binding() {
     let mut graph = graph([], &["q"]);
     bind(&mut graph, "amq.topic", queue("q"), "key");
-    assert_eq!(
-        graph.bind(binding("amq.topic", queue("q"), "key")),
-        Ok(false)
-    );
-    assert_eq!(
-        graph
-            .unbind(&binding("amq.topic", queue("q"), "key"))
-            .bindings
-            .len(),
-        1
-    );
+    assert_eq!(graph.bind(binding("amq.topic", queue("q"), "key")), Ok(false));
+    assert_eq!(graph.unbind(&binding("amq.topic", queue("q"), "key")).bindings.len(), 1);
     assert_eq!(graph.bindings().count(), 0);
 }
 
@@ -56,18 +47,9 @@ fn other_arguments_make_another_binding_and_unbind_has_to_name_them() {
 fn both_ends_have_to_exist_and_the_source_is_checked_first() {
     let mut graph = graph([plain("x", Fanout)], &["q"]);
     for (binding, error) in [
-        (
-            binding("nowhere", queue("none"), ""),
-            BindError::NoExchange("nowhere".into()),
-        ),
-        (
-            binding("x", queue("none"), ""),
-            BindError::NoQueue("none".into()),
-        ),
-        (
-            binding("x", exchange("q"), ""),
-            BindError::NoExchange("q".into()),
-        ),
+        (binding("nowhere", queue("none"), ""), BindError::NoExchange("nowhere".into())),
+        (binding("x", queue("none"), ""), BindError::NoQueue("none".into())),
+        (binding("x", exchange("q"), ""), BindError::NoExchange("q".into())),
         (binding("x", queue("x"), ""), BindError::NoQueue("x".into())),
     ] {
         assert_eq!(graph.bind(binding), Err(error));
@@ -81,10 +63,7 @@ fn a_queue_and_an_exchange_may_share_a_name() {
     bind(&mut graph, "amq.fanout", queue("same"), "");
     bind(&mut graph, "amq.fanout", exchange("same"), "");
     assert_eq!(graph.bindings_of_destination(&queue("same")).count(), 1);
-    assert_eq!(
-        graph.remove_queue("same").bindings,
-        [binding("amq.fanout", queue("same"), "")]
-    );
+    assert_eq!(graph.remove_queue("same").bindings, [binding("amq.fanout", queue("same"), "")]);
     assert_eq!(graph.bindings_of_destination(&exchange("same")).count(), 1);
 }
 
@@ -103,21 +82,9 @@ fn bindings_are_listed_whole_and_by_either_end() {
     ];
     let all: Vec<Binding> = graph.bindings().cloned().collect();
     assert_eq!(all, [&[to_x.clone()][..], &from_x].concat());
-    assert_eq!(
-        graph.bindings_of_source("x").cloned().collect::<Vec<_>>(),
-        from_x
-    );
+    assert_eq!(graph.bindings_of_source("x").cloned().collect::<Vec<_>>(), from_x);
     assert_eq!(graph.bindings_of_source("nowhere").count(), 0);
-    let to_q1: Vec<Binding> = graph
-        .bindings_of_destination(&queue("q1"))
-        .cloned()
-        .collect();
+    let to_q1: Vec<Binding> = graph.bindings_of_destination(&queue("q1")).cloned().collect();
     assert_eq!(to_q1, from_x[..2]);
-    assert_eq!(
-        graph
-            .bindings_of_destination(&exchange("x"))
-            .cloned()
-            .collect::<Vec<_>>(),
-        [to_x]
-    );
+    assert_eq!(graph.bindings_of_destination(&exchange("x")).cloned().collect::<Vec<_>>(), [to_x]);
 }

@@ -25,11 +25,7 @@ fn a_new_graph_has_the_predeclared_exchanges_in_the_order_of_their_names() {
             ("amq.topic", Topic, false),
         ]
     );
-    assert!(
-        graph
-            .exchanges()
-            .all(|exchange| exchange.durable && !exchange.auto_delete)
-    );
+    assert!(graph.exchanges().all(|exchange| exchange.durable && !exchange.auto_delete));
 }
 
 #[test]
@@ -37,26 +33,15 @@ fn declaring_again_with_equivalent_properties_is_the_existing_exchange() {
     let unknown_argument = table(&[("x-whatever", AMQPValue::LongInt(1))]);
     let other_arguments = Exchange::new("x", Topic, true, false, false, unknown_argument).unwrap();
     let mut graph = graph([plain("x", Topic)], &[]);
-    assert_eq!(
-        graph.declare_exchange(plain("x", Topic)),
-        Ok(Declared::Existing)
-    );
-    assert_eq!(
-        graph.declare_exchange(other_arguments),
-        Ok(Declared::Existing)
-    );
-    assert_eq!(
-        graph.declare_exchange(plain("amq.topic", Topic)),
-        Ok(Declared::Existing)
-    );
+    assert_eq!(graph.declare_exchange(plain("x", Topic)), Ok(Declared::Existing));
+    assert_eq!(graph.declare_exchange(other_arguments), Ok(Declared::Existing));
+    assert_eq!(graph.declare_exchange(plain("amq.topic", Topic)), Ok(Declared::Existing));
 }
 
 #[test]
 fn declaring_differently_names_the_first_property_that_differs() {
     let internal = changed(plain("x", Direct), |exchange| exchange.internal = true);
-    let transient = changed(auto_delete("x", Direct), |exchange| {
-        exchange.durable = false
-    });
+    let transient = changed(auto_delete("x", Direct), |exchange| exchange.durable = false);
     for (current, received, text) in [
         (
             plain("x", Direct),

@@ -21,11 +21,7 @@ fn the_routing_key_has_to_equal_the_binding_key() {
         ("", vec!["q3"]),
         ("#", vec!["q3"]),
     ] {
-        assert_eq!(
-            routed(&graph, "amq.direct", routing_key),
-            expected,
-            "key {routing_key:?}"
-        );
+        assert_eq!(routed(&graph, "amq.direct", routing_key), expected, "key {routing_key:?}");
     }
 }
 
@@ -48,9 +44,7 @@ fn several_routing_keys_reach_the_queues_of_each_once() {
     bind(&mut graph, "amq.direct", queue("q2"), "cc");
     bind(&mut graph, "amq.direct", queue("q3"), "other");
     let mut route = Route::new();
-    graph
-        .route_keys("amq.direct", &["to", "cc"], &(), &mut route)
-        .unwrap();
+    graph.route_keys("amq.direct", &["to", "cc"], &(), &mut route).unwrap();
     assert_eq!(sorted_queues(&route), ["q1", "q2"]);
 }
 
@@ -60,23 +54,15 @@ fn the_default_exchange_routes_to_the_queue_named_by_the_key() {
     assert_eq!(routed(&graph, "", "q1"), ["q1"]);
     assert_eq!(routed(&graph, "", "q3"), [""; 0]);
     let mut route = Route::new();
-    graph
-        .route_keys("", &["q1", "q2", "q1", "q3"], &(), &mut route)
-        .unwrap();
+    graph.route_keys("", &["q1", "q2", "q1", "q3"], &(), &mut route).unwrap();
     assert_eq!(sorted_queues(&route), ["q1", "q2"]);
 }
 
 #[test]
 fn the_default_exchange_can_be_neither_end_of_a_binding() {
     let mut graph = graph([plain("x", ExchangeType::Fanout)], &["q"]);
-    assert_eq!(
-        graph.bind(binding("", queue("q"), "q")),
-        Err(BindError::DefaultExchange)
-    );
-    assert_eq!(
-        graph.bind(binding("x", exchange(""), "q")),
-        Err(BindError::DefaultExchange)
-    );
+    assert_eq!(graph.bind(binding("", queue("q"), "q")), Err(BindError::DefaultExchange));
+    assert_eq!(graph.bind(binding("x", exchange(""), "q")), Err(BindError::DefaultExchange));
 }
 
 #[test]
@@ -84,10 +70,7 @@ fn an_unknown_exchange_is_an_error_and_leaves_the_route_empty() {
     let graph = graph([], &["q"]);
     let mut route = Route::new();
     graph.route("", "q", &(), &mut route).unwrap();
-    assert_eq!(
-        graph.route("nowhere", "q", &(), &mut route),
-        Err(NoExchange)
-    );
+    assert_eq!(graph.route("nowhere", "q", &(), &mut route), Err(NoExchange));
     assert!(route.queues().is_empty());
 }
 

@@ -6,10 +6,7 @@ use crate::support::{bind, exchange, graph, plain, queue, routed};
 
 #[test]
 fn a_message_passes_each_exchange_by_its_own_rule() {
-    let mut graph = graph(
-        [plain("logs", Topic), plain("all", Fanout)],
-        &["errors", "audit"],
-    );
+    let mut graph = graph([plain("logs", Topic), plain("all", Fanout)], &["errors", "audit"]);
     bind(&mut graph, "all", exchange("logs"), "ignored");
     bind(&mut graph, "logs", queue("errors"), "*.error");
     bind(&mut graph, "all", queue("audit"), "");
@@ -20,10 +17,8 @@ fn a_message_passes_each_exchange_by_its_own_rule() {
 
 #[test]
 fn a_cycle_ends_and_yields_one_copy() {
-    let mut graph = graph(
-        [plain("a", Fanout), plain("b", Fanout), plain("c", Direct)],
-        &["q", "r"],
-    );
+    let mut graph =
+        graph([plain("a", Fanout), plain("b", Fanout), plain("c", Direct)], &["q", "r"]);
     bind(&mut graph, "a", exchange("b"), "");
     bind(&mut graph, "b", exchange("c"), "");
     bind(&mut graph, "c", exchange("a"), "key");
@@ -38,14 +33,8 @@ fn a_cycle_ends_and_yields_one_copy() {
 
 #[test]
 fn two_ways_to_an_exchange_count_once() {
-    let mut graph = graph(
-        [
-            plain("left", Fanout),
-            plain("right", Fanout),
-            plain("end", Fanout),
-        ],
-        &["q"],
-    );
+    let mut graph =
+        graph([plain("left", Fanout), plain("right", Fanout), plain("end", Fanout)], &["q"]);
     for side in ["left", "right"] {
         bind(&mut graph, "amq.fanout", exchange(side), "");
         bind(&mut graph, side, exchange("end"), "");

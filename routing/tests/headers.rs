@@ -45,23 +45,13 @@ fn x_match_chooses_all_or_any_and_whether_x_headers_count() {
         (None, [false, false, false, true, false, true, false]),
         (Some("all"), [false, false, false, true, false, true, false]),
         (Some("any"), [false, true, false, true, true, true, true]),
-        (
-            Some("all-with-x"),
-            [false, false, false, false, false, true, false],
-        ),
-        (
-            Some("any-with-x"),
-            [false, true, true, true, true, true, true],
-        ),
+        (Some("all-with-x"), [false, false, false, false, false, true, false]),
+        (Some("any-with-x"), [false, true, true, true, true, true, true]),
     ] {
         let mut arguments = vec![one.clone(), two.clone(), x.clone()];
         arguments.extend(x_match.map(|x_match| ("x-match", longstr(x_match))));
         for (headers, expected) in messages.iter().zip(expected) {
-            assert_eq!(
-                matches(&arguments, headers),
-                expected,
-                "{x_match:?} of {headers:?}"
-            );
+            assert_eq!(matches(&arguments, headers), expected, "{x_match:?} of {headers:?}");
         }
     }
 }
@@ -93,14 +83,7 @@ fn a_message_without_headers_matches_only_what_has_no_conditions() {
     let mut graph = graph([], &["always", "sometimes"]);
     bind(&mut graph, "amq.headers", queue("always"), "");
     let arguments = [("one", AMQPValue::Void)];
-    graph
-        .bind(binding_with(
-            "amq.headers",
-            queue("sometimes"),
-            "",
-            &arguments,
-        ))
-        .unwrap();
+    graph.bind(binding_with("amq.headers", queue("sometimes"), "", &arguments)).unwrap();
     assert_eq!(routed(&graph, "amq.headers", ""), ["always"]);
 }
 
@@ -123,16 +106,8 @@ fn values_are_compared_without_their_types() {
         (int(1), AMQPValue::Boolean(true), false),
         (AMQPValue::Boolean(true), AMQPValue::Boolean(true), true),
         (AMQPValue::Float(0.5), AMQPValue::Double(0.5), true),
-        (
-            AMQPValue::Double(f64::NAN),
-            AMQPValue::Double(f64::NAN),
-            true,
-        ),
-        (
-            longstr("a"),
-            AMQPValue::ByteArray(b"a".as_slice().into()),
-            true,
-        ),
+        (AMQPValue::Double(f64::NAN), AMQPValue::Double(f64::NAN), true),
+        (longstr("a"), AMQPValue::ByteArray(b"a".as_slice().into()), true),
         (longstr("a"), longstr("A"), false),
         (decimal(2, 150), decimal(2, 150), true),
         (decimal(2, 150), decimal(1, 15), false),
@@ -144,21 +119,14 @@ fn values_are_compared_without_their_types() {
     ] {
         for x_match in ["all", "any"] {
             let arguments = [("h", expected_value.clone()), ("x-match", longstr(x_match))];
-            assert_eq!(
-                matches(&arguments, &[("h", actual.clone())]),
-                expected,
-                "{arguments:?}"
-            );
+            assert_eq!(matches(&arguments, &[("h", actual.clone())]), expected, "{arguments:?}");
         }
     }
 }
 
 #[test]
 fn header_names_are_case_sensitive() {
-    assert!(!matches(
-        &[("Format", longstr("pdf"))],
-        &[("format", longstr("pdf"))]
-    ));
+    assert!(!matches(&[("Format", longstr("pdf"))], &[("format", longstr("pdf"))]));
 }
 
 #[test]
@@ -182,11 +150,7 @@ fn a_bad_x_match_is_refused_with_rabbitmqs_text() {
         let error: BindError = graph.bind(binding).unwrap_err();
         assert_eq!(error.to_string(), text);
         let elsewhere = binding_with("amq.topic", queue("q"), "", &[("x-match", x_match)]);
-        assert_eq!(
-            graph.bind(elsewhere),
-            Ok(true),
-            "only a headers exchange looks at x-match"
-        );
+        assert_eq!(graph.bind(elsewhere), Ok(true), "only a headers exchange looks at x-match");
     }
 }
 
@@ -197,14 +161,9 @@ fn among_many_bindings_exactly_the_fulfilled_ones_match() {
     let mut graph = graph([], &queues);
     for (n, name) in (0..).zip(&queues) {
         let x_match = if n % 2 == 0 { "all" } else { "any" };
-        let arguments = [
-            ("shared", longstr("same")),
-            ("id", int(n / 2)),
-            ("x-match", longstr(x_match)),
-        ];
-        graph
-            .bind(binding_with("amq.headers", queue(name), "", &arguments))
-            .unwrap();
+        let arguments =
+            [("shared", longstr("same")), ("id", int(n / 2)), ("x-match", longstr(x_match))];
+        graph.bind(binding_with("amq.headers", queue(name), "", &arguments)).unwrap();
     }
     let headers = table(&[("id", int(7)), ("shared", longstr("other"))]);
     assert_eq!(routed_with(&graph, "amq.headers", "", &headers), ["q015"]);

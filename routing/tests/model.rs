@@ -127,13 +127,8 @@ fn change() -> impl Strategy<Value = Change> {
 
 fn message() -> impl Strategy<Value = Message> {
     let routing_keys = prop::collection::vec(prop_oneof![key("[abc]"), queue_name()], 1..3);
-    (exchange_name(), routing_keys, fields()).prop_map(|(exchange, routing_keys, headers)| {
-        Message {
-            exchange,
-            routing_keys,
-            headers,
-        }
-    })
+    (exchange_name(), routing_keys, fields())
+        .prop_map(|(exchange, routing_keys, headers)| Message { exchange, routing_keys, headers })
 }
 
 /// The exchanges and bindings of a topology, as sets that can be compared.
@@ -142,10 +137,7 @@ fn inventory<'a>(
     bindings: impl IntoIterator<Item = &'a Binding>,
 ) -> (BTreeSet<Name>, BTreeSet<Binding>) {
     (
-        exchanges
-            .into_iter()
-            .map(|exchange| exchange.name.clone())
-            .collect(),
+        exchanges.into_iter().map(|exchange| exchange.name.clone()).collect(),
         bindings.into_iter().cloned().collect(),
     )
 }
@@ -161,10 +153,7 @@ fn apply(change: Change, graph: &mut Graph, naive: &mut Naive) -> Removed {
         }
         Change::DeleteExchange { name, if_unused } => {
             let Ok(removed) = graph.delete_exchange(&name, if_unused) else {
-                let used = naive
-                    .bindings
-                    .iter()
-                    .any(|binding| *binding.source == *name);
+                let used = naive.bindings.iter().any(|binding| *binding.source == *name);
                 assert!(name.is_empty() || name.starts_with("amq.") || (if_unused && used));
                 return Removed::default();
             };
@@ -211,16 +200,9 @@ fn check_listings(graph: &Graph, naive: &Naive) {
     let exchanges = naive.exchanges.iter().map(|exchange| exchange.name.clone());
     let ends: Vec<Destination> = exchanges
         .map(Destination::Exchange)
-        .chain(
-            naive
-                .queues
-                .iter()
-                .map(|name| Destination::Queue(name.as_str().into())),
-        )
+        .chain(naive.queues.iter().map(|name| Destination::Queue(name.as_str().into())))
         .collect();
-    let by_destination = ends
-        .iter()
-        .flat_map(|end| graph.bindings_of_destination(end));
+    let by_destination = ends.iter().flat_map(|end| graph.bindings_of_destination(end));
     let by_source = ends.iter().flat_map(|end| match end {
         Destination::Exchange(name) => graph.bindings_of_source(name).collect(),
         Destination::Queue(_) => Vec::new(),
@@ -238,11 +220,7 @@ fn check_emptied(mut graph: Graph, naive: &Naive) {
     for name in &naive.queues {
         graph.remove_queue(name);
     }
-    for exchange in naive
-        .exchanges
-        .iter()
-        .filter(|exchange| exchange.name.starts_with('x'))
-    {
+    for exchange in naive.exchanges.iter().filter(|exchange| exchange.name.starts_with('x')) {
         graph.delete_exchange(&exchange.name, true).unwrap();
     }
     assert_eq!(format!("{graph:?}"), format!("{:?}", Graph::new()));
@@ -253,10 +231,7 @@ fn check_routes(graph: &Graph, naive: &Naive, messages: &[Message]) {
     for message in messages {
         let keys: Vec<&str> = message.routing_keys.iter().map(String::as_str).collect();
         let known = graph.route_keys(&message.exchange, &keys, &message.headers, &mut route);
-        assert_eq!(
-            known.is_ok(),
-            naive.exchanges.iter().any(|x| *x.name == *message.exchange)
-        );
+        assert_eq!(known.is_ok(), naive.exchanges.iter().any(|x| *x.name == *message.exchange));
         if known.is_ok() {
             let expected = naive.route(&message.exchange, &keys, &message.headers);
             assert_eq!(sorted_queues(&route), expected, "{message:?}");

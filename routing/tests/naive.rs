@@ -19,20 +19,12 @@ impl Naive {
         let mut visited = 0;
         while let Some(name) = reached.get(visited).cloned() {
             visited += 1;
-            let Some(exchange) = self
-                .exchanges
-                .iter()
-                .find(|exchange| *exchange.name == *name)
+            let Some(exchange) = self.exchanges.iter().find(|exchange| *exchange.name == *name)
             else {
                 continue;
             };
             if name.is_empty() {
-                queues.extend(
-                    self.queues
-                        .iter()
-                        .filter(|q| keys.contains(&q.as_str()))
-                        .cloned(),
-                );
+                queues.extend(self.queues.iter().filter(|q| keys.contains(&q.as_str())).cloned());
                 continue;
             }
             let matches: Vec<&Binding> = self
@@ -40,8 +32,7 @@ impl Naive {
                 .iter()
                 .filter(|binding| *binding.source == *name)
                 .filter(|binding| {
-                    keys.iter()
-                        .any(|key| matches(exchange.kind, binding, key, headers))
+                    keys.iter().any(|key| matches(exchange.kind, binding, key, headers))
                 })
                 .collect();
             for binding in &matches {
@@ -72,14 +63,8 @@ impl Naive {
         let (removed, kept) = self.bindings.drain(..).partition::<Vec<_>, _>(|b| gone(b));
         self.bindings = kept;
         for binding in removed {
-            let unused = !self
-                .bindings
-                .iter()
-                .any(|other| other.source == binding.source);
-            let source = self
-                .exchanges
-                .iter()
-                .find(|exchange| exchange.name == binding.source);
+            let unused = !self.bindings.iter().any(|other| other.source == binding.source);
+            let source = self.exchanges.iter().find(|exchange| exchange.name == binding.source);
             if unused && source.is_some_and(|exchange| exchange.auto_delete) {
                 self.remove_exchange(&binding.source);
             }
@@ -110,11 +95,7 @@ fn matches(kind: ExchangeType, binding: &Binding, key: &str, headers: &FieldTabl
 
 pub(crate) fn topic_matches(pattern: &str, key: &str) -> bool {
     fn words(key: &str) -> Vec<&str> {
-        if key.is_empty() {
-            Vec::new()
-        } else {
-            key.split('.').collect()
-        }
+        if key.is_empty() { Vec::new() } else { key.split('.').collect() }
     }
     fn words_match(pattern: &[&str], key: &[&str]) -> bool {
         match (pattern, key) {
@@ -142,18 +123,12 @@ pub(crate) fn headers_match(arguments: &Arguments, headers: &FieldTable) -> bool
         .into_iter()
         .filter(|(name, _)| name.as_str() != "x-match")
         .filter(|(name, _)| x_match.ends_with("-with-x") || !name.as_str().starts_with("x-"))
-        .map(
-            |(name, expected)| match headers.inner().get(name.as_str()) {
-                None => false,
-                Some(_) if *expected == AMQPValue::Void => true,
-                Some(actual) => same_value(actual, expected),
-            },
-        );
-    if x_match.starts_with("any") {
-        holds.any(|holds| holds)
-    } else {
-        holds.all(|holds| holds)
-    }
+        .map(|(name, expected)| match headers.inner().get(name.as_str()) {
+            None => false,
+            Some(_) if *expected == AMQPValue::Void => true,
+            Some(actual) => same_value(actual, expected),
+        });
+    if x_match.starts_with("any") { holds.any(|holds| holds) } else { holds.all(|holds| holds) }
 }
 
 /// Equality without the type tag, for the types that the generators produce.

@@ -37,12 +37,7 @@ pub(crate) fn binding_with(
     arguments: &[(&str, AMQPValue)],
 ) -> Binding {
     let arguments = Arguments::from(table(arguments));
-    Binding {
-        source: source.into(),
-        destination,
-        routing_key: routing_key.into(),
-        arguments,
-    }
+    Binding { source: source.into(), destination, routing_key: routing_key.into(), arguments }
 }
 
 /// A durable exchange without flags or arguments.
@@ -95,9 +90,7 @@ pub(crate) fn routed_with(
     headers: &dyn Headers,
 ) -> Vec<String> {
     let mut route = Route::new();
-    graph
-        .route(exchange, routing_key, headers, &mut route)
-        .unwrap();
+    graph.route(exchange, routing_key, headers, &mut route).unwrap();
     sorted_queues(&route)
 }
 
@@ -109,9 +102,5 @@ pub(crate) fn sorted_queues(route: &Route) -> Vec<String> {
 
 /// The names of the removed exchanges, in the order reported.
 pub(crate) fn exchange_names(removed: &Removed) -> Vec<&str> {
-    removed
-        .exchanges
-        .iter()
-        .map(|exchange| &*exchange.name)
-        .collect()
+    removed.exchanges.iter().map(|exchange| &*exchange.name).collect()
 }

@@ -54,18 +54,9 @@ const ONE_OR_MORE: [&str; 3] = ["*.#", "#.*.#", "*.#.#"];
 
 fn expected() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
-        (
-            "a.b.c",
-            vec!["a.b.c", "a.*.c", "*.b.c", "a.#", "a.#.#", "*.*.*", "#.b.#"],
-        ),
-        (
-            "a.b",
-            vec!["a.#.b", "#.b", "*.*", "a.*", "a.#", "a.#.#", "a.b", "#.b.#"],
-        ),
-        (
-            "a.b.b",
-            vec!["a.#.b", "#.b", "a.#", "a.#.#", "a.b.b", "*.*.*", "#.b.#"],
-        ),
+        ("a.b.c", vec!["a.b.c", "a.*.c", "*.b.c", "a.#", "a.#.#", "*.*.*", "#.b.#"]),
+        ("a.b", vec!["a.#.b", "#.b", "*.*", "a.*", "a.#", "a.#.#", "a.b", "#.b.#"]),
+        ("a.b.b", vec!["a.#.b", "#.b", "a.#", "a.#.#", "a.b.b", "*.*.*", "#.b.#"]),
         ("b.c.c", vec!["*.*.*", "#.b.#"]),
         ("a.a.a.a.a", vec!["a.#", "a.#.#"]),
         ("drink.two", vec!["*.*"]),
@@ -81,11 +72,7 @@ fn the_table_of_patterns_and_keys() {
     let graph = topic_graph(&PATTERNS);
     for (key, matching) in expected() {
         let all = [&matching[..], &EVERYTHING, &ONE_OR_MORE].concat();
-        assert_eq!(
-            routed(&graph, "amq.topic", key),
-            sorted(&all),
-            "key {key:?}"
-        );
+        assert_eq!(routed(&graph, "amq.topic", key), sorted(&all), "key {key:?}");
     }
 }
 
@@ -99,11 +86,7 @@ fn unbound_patterns_no_longer_match_and_the_others_still_do() {
     for (key, matching) in expected() {
         let mut left = [&matching[..], &EVERYTHING, &ONE_OR_MORE].concat();
         left.retain(|pattern| !gone.contains(pattern));
-        assert_eq!(
-            routed(&graph, "amq.topic", key),
-            sorted(&left),
-            "key {key:?}"
-        );
+        assert_eq!(routed(&graph, "amq.topic", key), sorted(&left), "key {key:?}");
     }
 }
 
@@ -116,11 +99,7 @@ fn the_empty_key_is_zero_words_and_a_dot_separates_empty_ones() {
         ("a.", &["#", "#.#", "*.#", "*.*", "a.", "#."]),
         ("..", &["#", "#.#", "*.#", "#."]),
     ] {
-        assert_eq!(
-            routed(&graph, "amq.topic", key),
-            sorted(expected),
-            "key {key:?}"
-        );
+        assert_eq!(routed(&graph, "amq.topic", key), sorted(expected), "key {key:?}");
     }
 }
 
@@ -136,10 +115,7 @@ fn wildcards_count_only_as_whole_words() {
 #[test]
 fn a_wildcard_in_a_routing_key_is_a_word_like_any_other() {
     let graph = topic_graph(&["a.b", "*.b", "#.b", "a.*", "#"]);
-    assert_eq!(
-        routed(&graph, "amq.topic", "*.b"),
-        sorted(&["*.b", "#.b", "#"])
-    );
+    assert_eq!(routed(&graph, "amq.topic", "*.b"), sorted(&["*.b", "#.b", "#"]));
     assert_eq!(routed(&graph, "amq.topic", "a.#"), sorted(&["a.*", "#"]));
 }
 
@@ -168,10 +144,7 @@ fn nested_wildcards_take_bounded_work() {
     let mixed = vec!["#.*"; 60].join(".");
     let graph = topic_graph(&[&matching, &failing, &hashes, &mixed]);
     let key = vec!["a"; 128].join(".");
-    assert_eq!(
-        routed(&graph, "amq.topic", &key),
-        sorted(&[&matching, &hashes, &mixed])
-    );
+    assert_eq!(routed(&graph, "amq.topic", &key), sorted(&[&matching, &hashes, &mixed]));
 }
 
 prop_compose! {

@@ -11,8 +11,7 @@ const TOPIC_KEY: &str = "leveret.perf.key";
 impl Plan {
     /// The routing key publisher `publisher` uses.
     pub(crate) fn publish_key(&self, publisher: u16) -> &str {
-        self.shared_key()
-            .unwrap_or_else(|| self.queue_of(publisher))
+        self.shared_key().unwrap_or_else(|| self.queue_of(publisher))
     }
 
     /// The key queue `queue` is bound with.
@@ -22,9 +21,7 @@ impl Plan {
 
     /// The name of the queue that worker `index` takes.
     pub(crate) fn queue_of(&self, index: u16) -> &str {
-        self.queues
-            .get(self.queue_index(index))
-            .map_or("", String::as_str)
+        self.queues.get(self.queue_index(index)).map_or("", String::as_str)
     }
 
     /// The position of the queue that worker `index` takes.
@@ -67,11 +64,7 @@ mod tests {
 
     #[test]
     fn workers_take_queues_round_robin() {
-        let plan = plan(Args {
-            queues: Some(3),
-            queue: Some("q".into()),
-            ..Args::default()
-        });
+        let plan = plan(Args { queues: Some(3), queue: Some("q".into()), ..Args::default() });
         let taken: Vec<_> = (0..4).map(|index| plan.queue_of(index)).collect();
         assert_eq!(taken, ["q-1", "q-2", "q-3", "q-1"]);
         assert!(plan.feeds(3, 0) && !plan.feeds(3, 1));
@@ -79,11 +72,7 @@ mod tests {
 
     #[test]
     fn fan_out_feeds_every_queue_from_every_publisher() {
-        let args = Args {
-            queues: Some(2),
-            kind: Some(ExchangeKind::Fanout),
-            ..Args::default()
-        };
+        let args = Args { queues: Some(2), kind: Some(ExchangeKind::Fanout), ..Args::default() };
         let plan = plan(args);
         assert!(plan.feeds(0, 0) && plan.feeds(0, 1));
         assert_eq!(plan.publish_key(0), "");

@@ -140,9 +140,7 @@ impl Intake {
     /// A confirm or its refusal.
     fn settle(&mut self, tag: u64, multiple: bool, now_us: u64, nack: bool) -> Result<u64, Error> {
         let Some(confirms) = &mut self.confirms else {
-            return Err(Error::Protocol(
-                "a confirm on a channel without confirms".to_owned(),
-            ));
+            return Err(Error::Protocol("a confirm on a channel without confirms".to_owned()));
         };
         let latency = (self.measuring && !nack).then_some(&mut self.outcome.latency);
         let excused = &mut self.outcome.account.excused;
@@ -157,10 +155,7 @@ impl Intake {
     fn on_return(&mut self) {
         self.outcome.returned += 1;
         if let Some(stamp) = self.content.stamp().filter(|stamp| stamp.seq < self.next()) {
-            self.outcome
-                .account
-                .excused
-                .insert(stamp.seq..stamp.seq + 1, |_| ());
+            self.outcome.account.excused.insert(stamp.seq..stamp.seq + 1, |_| ());
         }
     }
 

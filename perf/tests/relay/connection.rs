@@ -73,10 +73,7 @@ impl Connection<'_> {
             AMQPFrame::Method(_, method) => self.on_method(method),
             AMQPFrame::Header(_, header) => {
                 let (publish, _) = self.publish.take()?;
-                let message = Message {
-                    header,
-                    body: Vec::new(),
-                };
+                let message = Message { header, body: Vec::new() };
                 self.publish = Some((publish, Some(message)));
                 self.publish_if_complete()
             }
@@ -95,11 +92,8 @@ impl Connection<'_> {
     fn on_connection(&mut self, method: connection::AMQPMethod) -> Option<()> {
         match method {
             connection::AMQPMethod::StartOk(_) => {
-                let tune = connection::Tune {
-                    channel_max: 7,
-                    frame_max: self.frame_max,
-                    heartbeat: 60,
-                };
+                let tune =
+                    connection::Tune { channel_max: 7, frame_max: self.frame_max, heartbeat: 60 };
                 self.send_connection(connection::AMQPMethod::Tune(tune))
             }
             connection::AMQPMethod::TuneOk(ok) => {
@@ -118,21 +112,19 @@ impl Connection<'_> {
 
     fn on_method(&mut self, method: AMQPClass) -> Option<()> {
         match method {
-            AMQPClass::Channel(channel::AMQPMethod::Open(_)) => self.send(AMQPClass::Channel(
-                channel::AMQPMethod::OpenOk(channel::OpenOk {}),
-            )),
-            AMQPClass::Channel(channel::AMQPMethod::Close(_)) => self.send(AMQPClass::Channel(
-                channel::AMQPMethod::CloseOk(channel::CloseOk {}),
-            )),
+            AMQPClass::Channel(channel::AMQPMethod::Open(_)) => {
+                self.send(AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {})))
+            }
+            AMQPClass::Channel(channel::AMQPMethod::Close(_)) => {
+                self.send(AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {})))
+            }
             AMQPClass::Channel(_) => Some(()),
             AMQPClass::Confirm(_) => {
                 self.confirms = true;
                 let ok = confirm::AMQPMethod::SelectOk(confirm::SelectOk {});
                 self.send(AMQPClass::Confirm(ok))?;
                 if self.state.lock().unwrap().faults.block {
-                    let blocked = connection::Blocked {
-                        reason: "low on memory".into(),
-                    };
+                    let blocked = connection::Blocked { reason: "low on memory".into() };
                     self.send_connection(connection::AMQPMethod::Blocked(blocked))?;
                     self.stream.write_all(&encode(&AMQPFrame::Heartbeat)).ok()?;
                 }
@@ -155,19 +147,12 @@ impl Connection<'_> {
                 }
                 state.declare(declare.queue.as_str());
                 let queue = declare.queue;
-                let ok = queue::DeclareOk {
-                    queue,
-                    message_count: 0,
-                    consumer_count: 0,
-                };
+                let ok = queue::DeclareOk { queue, message_count: 0, consumer_count: 0 };
                 queue::AMQPMethod::DeclareOk(ok)
             }
             queue::AMQPMethod::Bind(bind) => {
                 let (key, queue) = (bind.routing_key.as_str(), bind.queue.as_str());
-                self.state
-                    .lock()
-                    .unwrap()
-                    .bind(bind.exchange.as_str(), key, queue);
+                self.state.lock().unwrap().bind(bind.exchange.as_str(), key, queue);
                 if bind.nowait {
                     return Some(());
                 }
@@ -194,10 +179,7 @@ impl Connection<'_> {
                 exchange::AMQPMethod::DeclareOk(exchange::DeclareOk {})
             }
             exchange::AMQPMethod::Delete(delete) => {
-                self.state
-                    .lock()
-                    .unwrap()
-                    .delete_exchange(delete.exchange.as_str());
+                self.state.lock().unwrap().delete_exchange(delete.exchange.as_str());
                 exchange::AMQPMethod::DeleteOk(exchange::DeleteOk {})
             }
             _ => return None,
@@ -211,9 +193,7 @@ impl Connection<'_> {
                 self.send(AMQPClass::Basic(basic::AMQPMethod::QosOk(basic::QosOk {})))
             }
             basic::AMQPMethod::Consume(consume) => {
-                let ok = basic::ConsumeOk {
-                    consumer_tag: consume.consumer_tag,
-                };
+                let ok = basic::ConsumeOk { consumer_tag: consume.consumer_tag };
                 self.send(AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(ok)))?;
                 let stream = self.stream.try_clone().ok()?;
                 let mut state = self.state.lock().unwrap();
@@ -222,11 +202,7 @@ impl Connection<'_> {
                 Some(())
             }
             basic::AMQPMethod::Ack(ack) => {
-                let count = if ack.multiple {
-                    ack.delivery_tag - self.acked_up_to
-                } else {
-                    1
-                };
+                let count = if ack.multiple { ack.delivery_tag - self.acked_up_to } else { 1 };
                 self.acked_up_to = ack.delivery_tag;
                 self.state.lock().unwrap().acknowledge(count);
                 Some(())
@@ -252,19 +228,12 @@ impl Connection<'_> {
         self.published += 1;
         let (verdict, never_confirm) = {
             let mut state = self.state.lock().unwrap();
-            (
-                state.publish(&publish, &message),
-                state.faults.never_confirm,
-            )
+            (state.publish(&publish, &message), state.faults.never_confirm)
         };
         match verdict {
             Verdict::CloseConnection => {
                 let reply_text = "CONNECTION_FORCED - relay shutdown".into();
-                let close = connection::Close {
-                    reply_code: 320,
-                    reply_text,
-                    ..Default::default()
-                };
+                let close = connection::Close { reply_code: 320, reply_text, ..Default::default() };
                 self.send_connection(connection::AMQPMethod::Close(close))?;
             }
             Verdict::Returned => {
@@ -285,25 +254,16 @@ impl Connection<'_> {
         }
         let (delivery_tag, multiple) = (self.published, false);
         self.send(AMQPClass::Basic(match verdict {
-            Verdict::Refused => basic::AMQPMethod::Nack(basic::Nack {
-                delivery_tag,
-                multiple,
-                requeue: false,
-            }),
-            _ => basic::AMQPMethod::Ack(basic::Ack {
-                delivery_tag,
-                multiple,
-            }),
+            Verdict::Refused => {
+                basic::AMQPMethod::Nack(basic::Nack { delivery_tag, multiple, requeue: false })
+            }
+            _ => basic::AMQPMethod::Ack(basic::Ack { delivery_tag, multiple }),
         }))
     }
 
     fn close_channel(&mut self, reply_code: u16, reply_text: &str) -> Option<()> {
         let reply_text = reply_text.into();
-        let close = channel::Close {
-            reply_code,
-            reply_text,
-            ..Default::default()
-        };
+        let close = channel::Close { reply_code, reply_text, ..Default::default() };
         self.send(AMQPClass::Channel(channel::AMQPMethod::Close(close)))
     }
 
@@ -313,8 +273,6 @@ impl Connection<'_> {
     }
 
     fn send(&mut self, method: AMQPClass) -> Option<()> {
-        self.stream
-            .write_all(&encode(&AMQPFrame::Method(1, method)))
-            .ok()
+        self.stream.write_all(&encode(&AMQPFrame::Method(1, method))).ok()
     }
 }

@@ -73,9 +73,7 @@ impl State {
 
     pub(crate) fn delete(&mut self, queue: &str) -> u32 {
         self.bindings.retain(|(_, _, bound)| bound != queue);
-        self.queues
-            .remove(queue)
-            .map_or(0, |queue| u32::try_from(queue.messages.len()).unwrap())
+        self.queues.remove(queue).map_or(0, |queue| u32::try_from(queue.messages.len()).unwrap())
     }
 
     pub(crate) fn declare_exchange(&mut self, name: &str, kind: &str) {
@@ -93,8 +91,7 @@ impl State {
     pub(crate) fn bind(&mut self, exchange: &str, key: &str, queue: &str) {
         let by_key = matches!(self.exchanges[exchange].as_str(), "direct" | "topic");
         let key = by_key.then(|| key.to_owned());
-        self.bindings
-            .push((exchange.to_owned(), key, queue.to_owned()));
+        self.bindings.push((exchange.to_owned(), key, queue.to_owned()));
     }
 
     pub(crate) fn queues(&self) -> Vec<(String, usize)> {
@@ -117,17 +114,8 @@ impl State {
         stream: TcpStream,
         frame_max: usize,
     ) {
-        let consumer = Consumer {
-            stream,
-            no_ack,
-            next_tag: 1,
-            frame_max,
-        };
-        self.queues
-            .get_mut(queue)
-            .unwrap()
-            .consumers
-            .push_back(consumer);
+        let consumer = Consumer { stream, no_ack, next_tag: 1, frame_max };
+        self.queues.get_mut(queue).unwrap().consumers.push_back(consumer);
         self.deliver(queue);
     }
 
@@ -159,10 +147,7 @@ impl State {
                 messages.push_back(message.clone());
             }
             // Held back until the next one has come, which then goes before it.
-            if faults
-                .swap_every
-                .is_some_and(|every| (number + 1).is_multiple_of(every))
-            {
+            if faults.swap_every.is_some_and(|every| (number + 1).is_multiple_of(every)) {
                 continue;
             }
             if hit(faults.swap_every) {
@@ -219,14 +204,8 @@ impl State {
     }
 
     fn cancel(&mut self, queue: &str) {
-        let consumer = self
-            .queues
-            .get_mut(queue)
-            .and_then(|queue| queue.consumers.pop_front());
-        let cancel = basic::Cancel {
-            consumer_tag: "perf".into(),
-            nowait: true,
-        };
+        let consumer = self.queues.get_mut(queue).and_then(|queue| queue.consumers.pop_front());
+        let cancel = basic::Cancel { consumer_tag: "perf".into(), nowait: true };
         let method = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
         let bytes = encode(&AMQPFrame::Method(1, method));
         consumer.unwrap().stream.write_all(&bytes).unwrap();
@@ -248,8 +227,5 @@ pub(crate) fn with_content(
 }
 
 pub(crate) fn encode(frame: &AMQPFrame) -> Vec<u8> {
-    gen_frame(frame)(WriteContext::from(Vec::new()))
-        .unwrap()
-        .into_inner()
-        .0
+    gen_frame(frame)(WriteContext::from(Vec::new())).unwrap().into_inner().0
 }

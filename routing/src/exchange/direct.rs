@@ -17,10 +17,7 @@ pub(crate) struct DirectRule {
 
 impl DirectRule {
     pub(crate) fn insert(&mut self, binding: &Binding) {
-        self.keys
-            .entry(Arc::clone(&binding.routing_key))
-            .or_default()
-            .insert(&binding.destination);
+        self.keys.entry(Arc::clone(&binding.routing_key)).or_default().insert(&binding.destination);
     }
 
     pub(crate) fn remove(&mut self, binding: &Binding) {

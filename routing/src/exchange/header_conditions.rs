@@ -52,10 +52,7 @@ impl Conditions {
                 value: (*value != AMQPValue::Void).then(|| HeaderValue::from(value)),
             })
             .collect();
-        Self {
-            require: x_match.require,
-            list,
-        }
+        Self { require: x_match.require, list }
     }
 
     /// Whether every message matches, one without headers included.
@@ -82,11 +79,7 @@ impl Conditions {
     /// Whether `headers` match, given that they fulfil a condition of [`Conditions::filed_under`].
     pub(super) fn confirm(&self, headers: &FieldTable) -> bool {
         match self.require {
-            Require::All => self
-                .list
-                .iter()
-                .skip(1)
-                .all(|condition| condition.holds(headers)),
+            Require::All => self.list.iter().skip(1).all(|condition| condition.holds(headers)),
             Require::Any => true,
         }
     }
@@ -111,10 +104,7 @@ struct XMatch {
 
 impl Default for XMatch {
     fn default() -> Self {
-        Self {
-            require: Require::All,
-            with_x: false,
-        }
+        Self { require: Require::All, with_x: false }
     }
 }
 
@@ -134,25 +124,11 @@ impl XMatch {
             }
         };
         match text {
-            b"all" => Ok(Self {
-                require: Require::All,
-                with_x: false,
-            }),
-            b"any" => Ok(Self {
-                require: Require::Any,
-                with_x: false,
-            }),
-            b"all-with-x" => Ok(Self {
-                require: Require::All,
-                with_x: true,
-            }),
-            b"any-with-x" => Ok(Self {
-                require: Require::Any,
-                with_x: true,
-            }),
-            other => Err(BindError::XMatchValue(
-                String::from_utf8_lossy(other).into_owned(),
-            )),
+            b"all" => Ok(Self { require: Require::All, with_x: false }),
+            b"any" => Ok(Self { require: Require::Any, with_x: false }),
+            b"all-with-x" => Ok(Self { require: Require::All, with_x: true }),
+            b"any-with-x" => Ok(Self { require: Require::Any, with_x: true }),
+            other => Err(BindError::XMatchValue(String::from_utf8_lossy(other).into_owned())),
         }
     }
 }

@@ -77,11 +77,7 @@ impl HeadersRule {
     }
 
     pub(crate) fn route(&self, headers: Option<&FieldTable>, out: &mut Route) {
-        for entry in self
-            .unconditional
-            .iter()
-            .filter_map(|id| self.entries.get(id))
-        {
+        for entry in self.unconditional.iter().filter_map(|id| self.entries.get(id)) {
             out.add(&entry.targets);
         }
         let Some(headers) = headers else { return };
@@ -111,10 +107,7 @@ impl HeadersRule {
         let mut conditions = Conditions::of(arguments);
         conditions.put_first_least_by_key(|condition| self.entries_under(condition));
         self.file(id, &conditions);
-        let entry = Entry {
-            conditions: Arc::new(conditions),
-            targets: Targets::None,
-        };
+        let entry = Entry { conditions: Arc::new(conditions), targets: Targets::None };
         self.entries.insert(id, entry);
         self.ids.insert(arguments.clone(), id);
         id

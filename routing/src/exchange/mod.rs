@@ -124,15 +124,7 @@ impl Exchange {
             }
         };
         let name = name.into();
-        Ok(Self {
-            name,
-            kind,
-            durable,
-            auto_delete,
-            internal,
-            arguments,
-            alternate,
-        })
+        Ok(Self { name, kind, durable, auto_delete, internal, arguments, alternate })
     }
 
     /// The exchange that gets what matches nothing here, from the argument `alternate-exchange`. It
@@ -147,11 +139,7 @@ impl Exchange {
     pub(crate) fn check_equivalent(&self, received: &Self) -> Result<(), DeclareError> {
         let quoted = |value: &dyn fmt::Display| format!("'{value}'");
         let differ = |property, received: &dyn fmt::Display, current: &dyn fmt::Display| {
-            Err(DeclareError {
-                property,
-                received: quoted(received),
-                current: quoted(current),
-            })
+            Err(DeclareError { property, received: quoted(received), current: quoted(current) })
         };
         if self.kind != received.kind {
             return differ(Property::Type, &received.kind, &self.kind);

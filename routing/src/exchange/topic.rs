@@ -30,14 +30,12 @@ pub(crate) struct TopicRule {
 impl TopicRule {
     pub(crate) fn insert(&mut self, binding: &Binding) {
         let key = words(&binding.routing_key);
-        self.root
-            .update(key, &mut |targets| targets.insert(&binding.destination));
+        self.root.update(key, &mut |targets| targets.insert(&binding.destination));
     }
 
     pub(crate) fn remove(&mut self, binding: &Binding) {
         let key = words(&binding.routing_key);
-        self.root
-            .update(key, &mut |targets| targets.remove(&binding.destination));
+        self.root.update(key, &mut |targets| targets.remove(&binding.destination));
     }
 
     pub(crate) fn route(&self, routing_key: &str, out: &mut Route) {
@@ -132,11 +130,9 @@ impl Children {
         *self = match (others, child) {
             (others, None) => others,
             (Self::None, Some(node)) => Self::One(word.into(), node),
-            (Self::One(other, sibling), Some(node)) => Self::Many(
-                [(other, sibling), (word.into(), node)]
-                    .into_iter()
-                    .collect(),
-            ),
+            (Self::One(other, sibling), Some(node)) => {
+                Self::Many([(other, sibling), (word.into(), node)].into_iter().collect())
+            }
             (Self::Many(mut nodes), Some(node)) => {
                 nodes.insert(word.into(), node);
                 Self::Many(nodes)
@@ -150,11 +146,7 @@ impl Children {
             Self::One(only, node) if *only == *word => (Self::None, Some(node)),
             Self::Many(mut nodes) => {
                 let child = nodes.remove(word);
-                let others = if nodes.is_empty() {
-                    Self::None
-                } else {
-                    Self::Many(nodes)
-                };
+                let others = if nodes.is_empty() { Self::None } else { Self::Many(nodes) };
                 (others, child)
             }
             others @ (Self::None | Self::One(..)) => (others, None),
