@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::limits::{HANDSHAKE_TIMEOUT, MESSAGE_SIZE_CEILING};
+use crate::protocol::content::BODY_SIZE_MAX;
 
 /// Options of `leveret serve`.
 #[derive(Args, Clone, Debug)]
@@ -34,11 +34,11 @@ pub struct Config {
         long,
         value_name = "BYTES",
         default_value_t = 134_217_728,
-        value_parser = clap::value_parser!(u64).range(1..=MESSAGE_SIZE_CEILING)
+        value_parser = clap::value_parser!(u64).range(1..=BODY_SIZE_MAX)
     )]
     pub max_message_size: u64,
 
-    /// Seconds that a client may take to log in
+    /// Seconds that a client may take from connecting to an open vhost
     #[arg(
         long,
         value_name = "SECONDS",
@@ -69,5 +69,3 @@ fn fraction(text: &str) -> Result<f64, String> {
         _ => Err("expected a number over 0, up to 1".to_owned()),
     }
 }
-
-const _: () = assert!(HANDSHAKE_TIMEOUT.as_secs() == 10);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::protocol::frame::FRAME_MIN_SIZE;
+
 /// Bytes that one read takes from a socket at most, and the size of a connection's read buffer.
 pub(crate) const READ_BUFFER_BYTES: usize = 128 * 1024;
 
@@ -67,9 +69,6 @@ pub(crate) const TX_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Commands of one transaction; beyond it the channel is closed with 406.
 pub(crate) const TX_COMMANDS_MAX: usize = 1 << 20;
 
-/// How long a client may take from connecting to `connection.open-ok` (RabbitMQ's `handshake_timeout`).
-pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long a client that failed to log in and cannot understand `connection.close` waits for the socket to close.
 pub(crate) const LOGIN_FAILURE_DELAY: Duration = Duration::from_secs(3);
 
@@ -85,14 +84,8 @@ pub(crate) const INITIAL_FRAME_MAX: u32 = 8192;
 /// The largest frame that the server proposes (RabbitMQ's default).
 pub(crate) const FRAME_MAX: u32 = 131_072;
 
-/// The smallest frame-max a client may choose (RabbitMQ's `?FRAME_MIN_SIZE`).
-pub(crate) const FRAME_MIN: u32 = 8192;
-
 /// The number of channels that the server proposes (RabbitMQ's default).
 pub(crate) const CHANNEL_MAX: u16 = 2047;
-
-/// The largest body that any configuration may allow (RabbitMQ's `?MAX_MSG_SIZE`).
-pub(crate) const MESSAGE_SIZE_CEILING: u64 = 536_870_912;
 
 /// The largest expiration and message TTL in milliseconds: ten years (RabbitMQ's `?MAX_EXPIRY_TIMER`).
 pub(crate) const EXPIRATION_MAX_MS: u64 = 315_360_000_000;
@@ -100,7 +93,7 @@ pub(crate) const EXPIRATION_MAX_MS: u64 = 315_360_000_000;
 /// How often free disk space and memory are looked at.
 pub(crate) const ALARM_INTERVAL: Duration = Duration::from_secs(1);
 
-const _: () = assert!(FRAME_MIN <= FRAME_MAX);
+const _: () = assert!(FRAME_MIN_SIZE <= INITIAL_FRAME_MAX);
 const _: () = assert!(INITIAL_FRAME_MAX <= FRAME_MAX);
 const _: () = assert!(READ_BUFFER_BYTES >= FRAME_MAX as usize);
 const _: () = assert!(CONSUMER_WINDOW_BYTES >= WRITE_BUFFER_HIGH_BYTES);

@@ -72,13 +72,12 @@ impl Connection {
         if size > self.node.config.max_message_size {
             return Err(self.too_large(size));
         }
-        let topology = self.vhost.topology();
         // Both were checked to be UTF-8 when the method was decoded.
         let exchange = str::from_utf8(message.exchange()).unwrap_or_default();
         let routing_key = str::from_utf8(message.routing_key()).unwrap_or_default();
         let properties = Properties::parse(message.properties())?;
         let vhost = &self.vhost;
-        let route = self.router.route(vhost, &topology, exchange, routing_key, &properties)?;
+        let route = self.router.route(vhost, exchange, routing_key, &properties)?;
         self.check_user_id(&properties)?;
         check_expiration(&properties)?;
         let persistent = properties.is_persistent();

@@ -16,7 +16,7 @@ use crate::protocol::{Fault, ReplyCode};
 use crate::queue::arguments::integer_of;
 use crate::queue::consumers::{ConsumeError, ConsumerSpec};
 use crate::queue::state::Got;
-use crate::queue::{Command, QueueGone};
+use crate::queue::{Command, QueueGone, Unreadable};
 use crate::vhost::queues::server_name;
 use crate::vhost::refusals::{self, Resource};
 use crate::vhost::reply_to::REPLY_TO;
@@ -176,9 +176,9 @@ impl Connection {
         };
         let got = queue.ask(|reply| Command::Get { channel: id, no_ack, reply }).await;
         let gone = |QueueGone| refusals::not_found(Resource::Queue(&name), &self.vhost.name);
-        let (delivery, left) = match got.map_err(gone)? {
+        let got = got.map_err(gone)?.map_err(|Unreadable| refusals::store_unreadable())?;
+        let (delivery, left) = match got {
             Got::Message(delivery, left) => (delivery, left),
-            Got::Unreadable => return Err(refusals::store_unreadable()),
             Got::Empty | Got::Loading => {
                 self.send(number, AMQPClass::Basic(AMQPMethod::GetEmpty(GetEmpty {})));
                 return Ok(());

@@ -18,9 +18,11 @@ use super::close::connection_close;
 use super::{ClientCapabilities, ConnectionId, Opened};
 use crate::access::User;
 use crate::access::sasl::{self, Credentials, Mechanism};
-use crate::limits::{CHANNEL_MAX, FRAME_MAX, FRAME_MIN, INITIAL_FRAME_MAX, LOGIN_FAILURE_DELAY};
+use crate::limits::{CHANNEL_MAX, FRAME_MAX, INITIAL_FRAME_MAX, LOGIN_FAILURE_DELAY};
 use crate::node::Node;
-use crate::protocol::frame::{FrameKind, PROTOCOL_HEADER, next_frame, unexpected_frame};
+use crate::protocol::frame::{
+    FRAME_MIN_SIZE, FrameKind, PROTOCOL_HEADER, next_frame, unexpected_frame,
+};
 use crate::protocol::method::{decode_method, encode_method};
 use crate::protocol::{Fault, ReplyCode};
 
@@ -143,9 +145,9 @@ where
 fn check_tuned(tuned: &TuneOk) -> Result<(), Fault> {
     let refused = |text: String| Err(Fault::new(ReplyCode::NotAllowed, text));
     let TuneOk { channel_max, frame_max, .. } = *tuned;
-    if frame_max != 0 && frame_max < FRAME_MIN {
+    if frame_max != 0 && frame_max < FRAME_MIN_SIZE {
         return refused(format!(
-            "negotiated frame_max = {frame_max} is lower than the minimum allowed value ({FRAME_MIN})"
+            "negotiated frame_max = {frame_max} is lower than the minimum allowed value ({FRAME_MIN_SIZE})"
         ));
     }
     if frame_max == 0 || frame_max > FRAME_MAX {

@@ -77,7 +77,7 @@ pub(crate) enum Command {
     Get {
         channel: ChannelId,
         no_ack: bool,
-        reply: oneshot::Sender<Got>,
+        reply: GetReply,
     },
     WindowFreed {
         id: ConsumerId,
@@ -108,6 +108,13 @@ pub(crate) struct Status {
     pub(crate) ready: usize,
     pub(crate) consumers: usize,
 }
+
+/// Where the answer to a `basic.get` goes.
+pub(crate) type GetReply = oneshot::Sender<Result<Got, Unreadable>>;
+
+/// The message that was asked for is in the store, which cannot be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Unreadable;
 
 /// The queue was deleted: its task has ended, or will without looking at this command.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

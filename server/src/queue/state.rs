@@ -56,8 +56,6 @@ pub(crate) enum Got {
     Empty,
     /// The next one is being read from the store: ask again when it has come.
     Loading,
-    /// The next one is in the store, which cannot be read.
-    Unreadable,
 }
 
 /// Why a queue may not be deleted.

@@ -13,7 +13,7 @@ use tokio::time;
 use super::consumers::ConsumerSpec;
 use super::flow::Flow;
 use super::state::{Got, Rules, State};
-use super::{Command, Inbox, Queue, Status, entries_of};
+use super::{Command, GetReply, Inbox, Queue, Status, Unreadable, entries_of};
 use crate::connection::{ChannelId, Event};
 use crate::limits::{
     QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_INBOX_BATCHES, QUEUE_LOAD_BYTES,
@@ -75,7 +75,7 @@ struct Task {
     /// Whether the store may hold transient messages of it.
     has_paged_out: bool,
     /// `basic.get`s that wait for the store.
-    waiting_gets: VecDeque<(ChannelId, bool, oneshot::Sender<Got>)>,
+    waiting_gets: VecDeque<(ChannelId, bool, GetReply)>,
     /// What this queue has added to the node's count of memory.
     counted_memory: usize,
     end: Option<End>,
@@ -190,7 +190,7 @@ impl Task {
                     self.waiting_gets.push_front((channel, no_ack, reply));
                     return;
                 }
-                got => drop(reply.send(got)),
+                got => drop(reply.send(Ok(got))),
             }
         }
     }
@@ -212,7 +212,7 @@ impl Task {
                 tracing::error!(queue = %self.name, %error, "cannot read messages back");
                 self.state.load_failed();
                 for (_, _, reply) in self.waiting_gets.drain(..) {
-                    reply.send(Got::Unreadable).ok();
+                    reply.send(Err(Unreadable)).ok();
                 }
             }
         }

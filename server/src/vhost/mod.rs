@@ -39,7 +39,7 @@ pub(crate) struct Topology {
 /// One vhost.
 pub(crate) struct Vhost {
     pub(crate) name: VhostName,
-    topology: ArcSwap<Topology>,
+    topology: Arc<ArcSwap<Topology>>,
     /// Held while a change is decided, applied and submitted, so that the store sees changes in the order in which they took effect.
     changing: Mutex<()>,
     pub(crate) storage: Storage,
@@ -54,7 +54,7 @@ impl Vhost {
             Topology { version: 0, graph: Graph::new(), queues: imbl::HashMap::default() };
         Arc::new(Vhost {
             name,
-            topology: ArcSwap::from_pointee(topology),
+            topology: Arc::new(ArcSwap::from_pointee(topology)),
             changing: Mutex::new(()),
             storage,
             reply_to: ReplyTo::default(),

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use amq_protocol::types::{AMQPValue, FieldTable};
+use arc_swap::{ArcSwap, Cache};
 use leveret_persistence::Queues;
-use leveret_routing::{Headers, NoExchange, Route as Walk, type_name};
+use leveret_routing::{Headers, Name, NoExchange, Route as Walk, type_name};
 
 use super::refusals::{self, Resource};
 use super::{Topology, Vhost};
@@ -36,6 +37,8 @@ pub(crate) struct Publisher {
 #[derive(Debug)]
 pub(crate) struct Router {
     publisher: Publisher,
+    /// Sees a new topology with one load and a comparison a message.
+    topology: Cache<Arc<ArcSwap<Topology>>, Arc<Topology>>,
     /// The topology that `known` is about.
     version: u64,
     /// By exchange and key, joined by a byte that no name has.
@@ -47,9 +50,10 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn new(publisher: Publisher) -> Router {
+    pub(crate) fn new(vhost: &Vhost, publisher: Publisher) -> Router {
         Router {
             publisher,
+            topology: Cache::new(Arc::clone(&vhost.topology)),
             version: 0,
             known: HashMap::new(),
             last: None,
@@ -62,58 +66,65 @@ impl Router {
     pub(crate) fn route(
         &mut self,
         vhost: &Vhost,
-        topology: &Topology,
         exchange: &str,
         routing_key: &str,
         properties: &Properties<'_>,
     ) -> Result<Arc<Route>, Fault> {
-        if self.version != topology.version {
-            self.forget();
-            self.version = topology.version;
+        let Router { publisher, topology, version, known, last, scratch, walk } = self;
+        let topology = topology.load();
+        if *version != topology.version {
+            known.clear();
+            *last = None;
+            *version = topology.version;
         }
         let extra = match properties.headers_raw() {
             Some(_) => ExtraKeys::of(properties)?,
             None => ExtraKeys::default(),
         };
-        self.scratch.clear();
-        self.scratch.extend_from_slice(exchange.as_bytes());
-        self.scratch.push(0xFF);
-        self.scratch.extend_from_slice(routing_key.as_bytes());
+        scratch.clear();
+        scratch.extend_from_slice(exchange.as_bytes());
+        scratch.push(0xFF);
+        scratch.extend_from_slice(routing_key.as_bytes());
         if extra.is_empty() {
-            if let Some((_, route)) = self.last.as_ref().filter(|(key, _)| **key == *self.scratch) {
+            if let Some((_, route)) = last.as_ref().filter(|(key, _)| **key == **scratch) {
                 return Ok(Arc::clone(route));
             }
-            if let Some(route) = self.known.get(&*self.scratch) {
-                self.last = Some((self.scratch.as_slice().into(), Arc::clone(route)));
+            if let Some(route) = known.get(scratch.as_slice()) {
+                *last = Some((scratch.as_slice().into(), Arc::clone(route)));
                 return Ok(Arc::clone(route));
             }
         }
-        self.check(vhost, topology, exchange)?;
+        publisher.check(vhost, topology, exchange)?;
         let mut keys = vec![routing_key];
         keys.extend(extra.keys.iter().map(String::as_str));
         let headers = LazyHeaders(properties);
-        topology
-            .graph
-            .route_keys(exchange, &keys, &headers, &mut self.walk)
-            .map_err(|NoExchange| no_exchange(vhost, exchange))?;
-        let names = self.walk.queues().iter();
-        let targets: Vec<Arc<Queue>> =
-            names.filter_map(|name| topology.queues.get(name).cloned()).collect();
-        let stored = targets.iter().filter(|queue| queue.stored).map(|queue| queue.id).collect();
-        let route = Arc::new(Route { targets, stored });
-        if extra.is_empty() && self.walk.cacheable() {
-            if self.known.len() >= ROUTE_CACHE_ENTRIES {
-                self.known.clear();
+        let walked = topology.graph.route_keys(exchange, &keys, &headers, walk);
+        walked.map_err(|NoExchange| no_exchange(vhost, exchange))?;
+        let route = Arc::new(Route::to(walk.queues(), topology));
+        if extra.is_empty() && walk.cacheable() {
+            if known.len() >= ROUTE_CACHE_ENTRIES {
+                known.clear();
             }
-            self.known.insert(self.scratch.as_slice().into(), Arc::clone(&route));
+            known.insert(scratch.as_slice().into(), Arc::clone(&route));
         }
         Ok(route)
     }
+}
 
+impl Route {
+    fn to(names: &[Name], topology: &Topology) -> Route {
+        let queues = names.iter().filter_map(|name| topology.queues.get(name));
+        let targets: Vec<Arc<Queue>> = queues.cloned().collect();
+        let stored = targets.iter().filter(|queue| queue.stored).map(|queue| queue.id).collect();
+        Route { targets, stored }
+    }
+}
+
+impl Publisher {
     fn check(&self, vhost: &Vhost, topology: &Topology, exchange: &str) -> Result<(), Fault> {
-        let Publisher { user, permissions } = &self.publisher;
-        if !permissions.allows(Right::Write, exchange) {
+        if !self.permissions.allows(Right::Write, exchange) {
             let resource = Resource::Exchange(exchange);
+            let user = &self.user;
             return Err(refusals::access_refused(Right::Write, resource, &vhost.name, user));
         }
         match topology.graph.exchange(exchange) {
@@ -123,11 +134,6 @@ impl Router {
             }
             Some(_) => Ok(()),
         }
-    }
-
-    fn forget(&mut self) {
-        self.known.clear();
-        self.last = None;
     }
 }
 
