@@ -13,7 +13,7 @@ use crate::access::permissions::Right;
 use crate::connection::Connection;
 use crate::protocol::{Fault, ReplyCode};
 use crate::queue::{Command, Status};
-use crate::vhost::queues::QueueDeclare;
+use crate::vhost::queues::{QueueDeclare, server_name};
 use crate::vhost::refusals::{self, Resource};
 use crate::vhost::reply_to::{REPLY_TO, ReplyTo};
 
@@ -73,10 +73,11 @@ impl Connection {
         if ReplyTo::owns(&name) {
             return self.reply_address_status(name);
         }
-        if !name.is_empty() {
-            self.check(Right::Configure, Resource::Queue(&name))?;
-        }
-        let declare = QueueDeclare { name, durable, exclusive, auto_delete, arguments };
+        let named_by_server = name.is_empty();
+        let name = if named_by_server { server_name("amq.gen-") } else { name };
+        self.check(Right::Configure, Resource::Queue(&name))?;
+        let declare =
+            QueueDeclare { name, named_by_server, durable, exclusive, auto_delete, arguments };
         let queue = self.vhost.declare_queue(declare, self.id)?;
         if exclusive && !self.exclusive.iter().any(|known| known.id == queue.id) {
             self.exclusive.push(queue.clone());

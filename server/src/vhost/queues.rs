@@ -18,8 +18,9 @@ use crate::queue::{self, Command, Queue, arguments};
 /// What `queue.declare` asks for.
 #[derive(Debug)]
 pub(crate) struct QueueDeclare {
-    /// Empty: the broker chooses.
     pub(crate) name: String,
+    /// The broker has chosen the name, which may then begin with `amq.`.
+    pub(crate) named_by_server: bool,
     pub(crate) durable: bool,
     pub(crate) exclusive: bool,
     pub(crate) auto_delete: bool,
@@ -33,18 +34,14 @@ impl Vhost {
         declare: QueueDeclare,
         connection: ConnectionId,
     ) -> Result<Arc<Queue>, Fault> {
-        let named_by_server = declare.name.is_empty();
-        let name: Name = match named_by_server {
-            true => server_name("amq.gen-").into(),
-            false => declare.name.as_str().into(),
-        };
+        let name: Name = declare.name.as_str().into();
         let rules = arguments::rules(&declare.arguments, declare.auto_delete, &name, &self.name)?;
         let mut change = self.change();
         if let Some(queue) = change.topology.queues.get(&name) {
             self.check_equivalent(queue, &declare, connection)?;
             return Ok(Arc::clone(queue));
         }
-        if name.starts_with("amq.") && !named_by_server {
+        if name.starts_with("amq.") && !declare.named_by_server {
             return Err(refusals::reserved_prefix(Resource::Queue(&name)));
         }
         for argument in arguments::without_effect(&declare.arguments) {
