@@ -236,6 +236,23 @@ fn recover_with_requeue_gives_messages_to_any_consumer_again() {
     assert_eq!(again.iter().map(|message| message.delivery_tag).collect::<Vec<_>>(), [3, 4]);
 }
 
+/// Check 46: it has no answer of its own.
+#[test]
+fn recover_async_requeues_and_says_nothing() {
+    let broker = Broker::start();
+    let channel = broker.channel();
+    let queue = channel.exclusive_queue();
+    publish_numbers(&channel, &queue, 3);
+    for _ in 0..2 {
+        channel.get_unacked(&queue);
+    }
+    channel.send(basic::RecoverAsync { requeue: true });
+    channel.expect_silence(&queue);
+    let mut expected = marked(&["1", "2"], true);
+    expected.extend(marked(&["3"], false));
+    assert_eq!(rest(&channel, &queue), expected);
+}
+
 #[test]
 fn recover_without_requeue_is_not_implemented() {
     let broker = Broker::start();

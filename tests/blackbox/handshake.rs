@@ -116,6 +116,29 @@ fn amqplain_logs_in() {
     login.open(broker.address()).unwrap().channel();
 }
 
+/// Check 65. RabbitMQ takes the empty response for credentials.
+#[test]
+fn a_client_that_waits_to_be_asked_for_its_credentials_is_asked() {
+    let broker = Broker::start();
+    let login = Login { response: Vec::new(), ..Login::default() };
+    if broker.is_rabbitmq() {
+        login.open(broker.address()).unwrap_err();
+        return;
+    }
+    let mut wire = Wire::connect(broker.address());
+    login.start(&mut wire);
+    let (_, asked) = wire.receive_method();
+    assert!(matches!(asked, AMQPClass::Connection(connection::AMQPMethod::Secure(_))), "{asked:?}");
+    wire.send_method(0, connection::SecureOk { response: "\0guest\0guest".into() });
+    login.tune(&mut wire).unwrap();
+    wire.send_method(0, connection::Open { virtual_host: "/".into() });
+    let (_, opened) = wire.receive_method();
+    assert!(
+        matches!(opened, AMQPClass::Connection(connection::AMQPMethod::OpenOk(_))),
+        "{opened:?}"
+    );
+}
+
 #[test]
 fn an_unknown_mechanism_is_refused() {
     let broker = Broker::start();
@@ -190,6 +213,17 @@ fn a_frame_max_below_the_minimum_is_refused() {
                 .into()
         )
     );
+}
+
+/// Check 65. A password does not expire, so that any secret will do.
+#[test]
+fn update_secret_is_answered_and_the_connection_goes_on() {
+    let broker = Broker::start();
+    let connection = broker.connect();
+    let channel = connection.channel();
+    let update = connection::UpdateSecret { new_secret: "new".into(), reason: "expiry".into() };
+    connection.control().call(update).unwrap();
+    channel.exclusive_queue();
 }
 
 /// Check 11.

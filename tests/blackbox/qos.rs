@@ -78,6 +78,43 @@ fn a_global_prefetch_bounds_all_consumers_of_the_channel_together() {
     channel.delivery();
 }
 
+/// Check 44. Nothing else happens that could wake the consumer: no ack, no publish.
+#[test]
+fn raising_the_global_prefetch_lets_held_consumers_go_on() {
+    let broker = Broker::start();
+    let channel = broker.channel();
+    let (one, two) = (channel.exclusive_queue(), channel.exclusive_queue());
+    channel.call(basic::Qos { prefetch_count: 2, global: true }).unwrap();
+    publish_many(&channel, &one, 4);
+    publish_many(&channel, &two, 4);
+    channel.consume(&one, "one");
+    assert_eq!(channel.bodies(2), ["1", "2"]);
+    channel.consume(&two, "two");
+    channel.expect_silence(&two);
+    channel.call(basic::Qos { prefetch_count: 7, global: true }).unwrap();
+    let mut bodies = channel.bodies(5);
+    channel.expect_silence(&one);
+    channel.expect_silence(&two);
+    bodies.sort_unstable();
+    // Seven of eight: which of them waits is the broker's choice.
+    assert_eq!(bodies[..4], ["1", "2", "3", "3"], "{bodies:?}");
+}
+
+/// Check 44.
+#[test]
+fn lifting_the_global_prefetch_lets_held_consumers_go_on() {
+    let broker = Broker::start();
+    let channel = broker.channel();
+    let queue = channel.exclusive_queue();
+    channel.call(basic::Qos { prefetch_count: 1, global: true }).unwrap();
+    publish_many(&channel, &queue, 5);
+    channel.consume(&queue, "c");
+    assert_eq!(channel.delivery().body, "1");
+    channel.expect_silence(&queue);
+    channel.call(basic::Qos { prefetch_count: 0, global: true }).unwrap();
+    assert_eq!(channel.bodies(4), ["2", "3", "4", "5"]);
+}
+
 /// Check 44.
 #[test]
 fn a_consumer_that_does_not_ack_is_not_bounded_and_basic_get_does_not_count() {

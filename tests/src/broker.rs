@@ -57,9 +57,23 @@ impl Broker {
 
     /// A Leveret process with more arguments for `serve`. For tests that are meant for Leveret only.
     pub fn leveret(arguments: &[&str]) -> Self {
+        Self::run(Command::new(binary()), arguments)
+    }
+
+    /// A Leveret process that can make no file larger than `bytes`, a multiple of 512: to its store the disk is full then.
+    /// The limit ends with the process: [`Broker::restart`] starts one without.
+    pub fn leveret_with_small_files(bytes: u64) -> Self {
+        // Beyond the limit a write raises SIGXFSZ; where that is ignored, it fails instead. The shell becomes the broker.
+        let script = "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, &(bytes / 512).to_string()]).arg(binary());
+        Self::run(shell, &[])
+    }
+
+    fn run(program: Command, arguments: &[&str]) -> Self {
         let home = TempDir::new().expect("a temporary directory can be made");
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let (child, address) = spawn(home.path(), &arguments);
+        let (child, address) = spawn(program, home.path(), &arguments);
         Self { address, process: Some(Process { child, arguments, home }) }
     }
 
@@ -137,7 +151,8 @@ impl Broker {
     /// Starts again on the same data, on a new port.
     pub fn restart(&mut self) {
         let process = self.process_mut();
-        let (child, address) = spawn(process.home.path(), &process.arguments.clone());
+        let program = Command::new(binary());
+        let (child, address) = spawn(program, process.home.path(), &process.arguments);
         process.child = child;
         self.address = address;
     }
@@ -186,13 +201,14 @@ pub fn serve_to_end(data: &Path, listen: &str) -> Output {
     child.wait_with_output().expect("the output of a child can be read")
 }
 
-fn spawn(home: &Path, arguments: &[String]) -> (Child, SocketAddr) {
+/// Runs `program`, which is a Leveret or becomes one, with the arguments of `serve`.
+fn spawn(mut program: Command, home: &Path, arguments: &[String]) -> (Child, SocketAddr) {
     let log = fs::File::options()
         .create(true)
         .append(true)
         .open(home.join("log"))
         .expect("a log file can be made");
-    let mut child = Command::new(binary())
+    let mut child = program
         .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"])
         .arg(data_dir(home))
         .args(arguments)

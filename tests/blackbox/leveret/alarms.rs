@@ -1,11 +1,42 @@
-//! Promise: when disk or memory runs short, publishers are told and held, and consumers go on.
+//! Promise: when disk or memory runs short, publishers are told and held, and consumers go on (check 63).
+
+use std::fs::File;
 
 use leveret_tests::broker::Broker;
+use leveret_tests::client::Connection;
 use leveret_tests::login::Login;
 use leveret_tests::{AMQPClass, FieldTable, connection, queue, wait};
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use tempfile::TempDir;
 
 /// More than any disk has, so that the alarm is on from the start.
 const NEVER_ENOUGH: &str = "9000000000000000000";
+/// How far from the limit the free space is kept, on both sides: what other programs write meanwhile must not cross it.
+const MARGIN: u64 = 1 << 30;
+
+/// The reason of the next `connection.blocked`.
+fn blocked(connection: &Connection) -> String {
+    connection
+        .control()
+        .wait_for(|event| match &event.method {
+            AMQPClass::Connection(connection::AMQPMethod::Blocked(blocked)) => {
+                Some(blocked.reason.to_string())
+            }
+            _ => None,
+        })
+        .unwrap()
+}
+
+/// Waits for `connection.unblocked`.
+fn unblocked(connection: &Connection) {
+    connection
+        .control()
+        .wait_for(|event| match &event.method {
+            AMQPClass::Connection(connection::AMQPMethod::Unblocked(_)) => Some(()),
+            _ => None,
+        })
+        .unwrap();
+}
 
 #[test]
 fn a_publisher_is_told_that_it_is_blocked_once_it_publishes() {
@@ -15,16 +46,7 @@ fn a_publisher_is_told_that_it_is_blocked_once_it_publishes() {
     let queue = channel.exclusive_queue();
     assert!(connection.control().unclaimed().is_empty(), "it has not published yet");
     channel.publish("", &queue, "held");
-    let reason = connection
-        .control()
-        .wait_for(|event| match &event.method {
-            AMQPClass::Connection(connection::AMQPMethod::Blocked(blocked)) => {
-                Some(blocked.reason.to_string())
-            }
-            _ => None,
-        })
-        .unwrap();
-    assert_eq!(reason, "low on disk");
+    assert_eq!(blocked(&connection), "low on disk");
 }
 
 #[test]
@@ -59,4 +81,35 @@ fn a_client_without_the_capability_is_not_told_and_its_end_is_noticed() {
     wait::until("the held connection's queue is gone", || {
         broker.channel().counts(&queue).is_err_and(|closed| closed.code == 404).then_some(())
     });
+}
+
+/// The disk really fills up, and has room again.
+#[test]
+fn when_the_alarm_ends_the_publisher_is_told_and_what_it_sent_meanwhile_goes_through() {
+    let elsewhere = TempDir::new().unwrap();
+    let disk = statvfs(elsewhere.path()).unwrap();
+    let limit = (disk.f_bavail * disk.f_frsize).checked_sub(MARGIN).expect("there is room");
+    let broker = Broker::leveret(&["--disk-free-limit", &limit.to_string()]);
+    let (connection, consumer) = (broker.connect(), broker.channel());
+    let channel = connection.channel();
+    let queue = broker.name("q");
+    consumer.declare(queue::Declare { queue: queue.as_str().into(), ..Default::default() });
+    channel.confirm_select();
+    channel.publish("", &queue, "before");
+    assert_eq!(channel.confirms(1, 1), [0; 0]);
+
+    let ballast = broker.data_dir().join("ballast");
+    let file = File::create(&ballast).unwrap();
+    fallocate(&file, FallocateFlags::empty(), 0, 2 * MARGIN).unwrap();
+    drop(file);
+    assert_eq!(blocked(&connection), "low on disk");
+    channel.publish("", &queue, "held");
+    consumer.consume_no_ack(&queue, "c");
+    assert_eq!(consumer.delivery().body, "before");
+    consumer.expect_silence(&queue);
+
+    std::fs::remove_file(&ballast).unwrap();
+    unblocked(&connection);
+    assert_eq!(channel.confirms(2, 2), [0; 0]);
+    assert_eq!(consumer.delivery().body, "held");
 }

@@ -3,8 +3,11 @@
 mod alarms;
 mod crash;
 mod hostile;
+mod large_bodies;
 mod limits;
+mod permissions;
 mod restart;
 mod restart_topology;
 mod shutdown;
 mod startup;
+mod store_failure;
