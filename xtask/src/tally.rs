@@ -30,15 +30,21 @@ impl Tally {
         }
     }
 
-    /// Adds the checks of a step, and says how many they were. A step that ended badly without a failed check, as one
+    /// Adds the checks of a step, and says how many they were.
+    pub(crate) fn add_step(&mut self, name: &str, step: Self, ended_well: bool) {
+        let step = self.add(step, ended_well);
+        say(format_args!("--- {name}: {} passed, {} failed", step.passed, step.failed));
+    }
+
+    /// Adds the checks of a step and gives them as they count: a step that ended badly without a failed check, as one
     /// that does not compile, counts as one.
-    pub(crate) fn add_step(&mut self, name: &str, mut step: Self, ended_well: bool) {
+    fn add(&mut self, mut step: Self, ended_well: bool) -> Self {
         if !ended_well && step.failed == 0 {
             step.failed = 1;
         }
-        say(format_args!("--- {name}: {} passed, {} failed", step.passed, step.failed));
         self.passed += step.passed;
         self.failed += step.failed;
+        step
     }
 }
 
@@ -74,8 +80,8 @@ mod tests {
     #[test]
     fn a_step_that_broke_without_a_failed_check_counts_as_one() {
         let mut tally = Tally::default();
-        tally.add_step("broken", Tally::default(), false);
-        tally.add_step("fine", Tally { passed: 2, failed: 0 }, true);
+        tally.add(Tally::default(), false);
+        tally.add(Tally { passed: 2, failed: 0 }, true);
         assert_eq!(tally, Tally { passed: 2, failed: 1 });
     }
 }

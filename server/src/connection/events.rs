@@ -7,7 +7,7 @@ use amq_protocol::protocol::basic::{AMQPMethod, Cancel};
 use amq_protocol::protocol::connection::{AMQPMethod as ConnectionMethod, Blocked, Unblocked};
 use leveret_persistence::{Completion, Message};
 
-use super::{ChannelId, Connection, Event, StoreFailed};
+use super::{ChannelId, Connection, Event, Slot, StoreFailed};
 use crate::channel::Mode;
 use crate::channel::publish::{ConfirmRun, Sent};
 use crate::limits::{CONSUMER_WINDOW_BYTES, CONSUMER_WINDOW_MESSAGES};
@@ -108,7 +108,7 @@ impl Connection {
             let Some(channel) = self.channels.get_mut(&run.channel.number) else {
                 continue;
             };
-            let super::Slot::Open(channel) = channel else {
+            let Slot::Open(channel) = channel else {
                 continue;
             };
             if let (true, Mode::Confirm(confirms)) = (channel.id == run.channel, &channel.mode) {
@@ -127,7 +127,7 @@ impl Connection {
     }
 
     fn confirm_stored(&mut self, run: ConfirmRun, result: Result<(), StoreFailed>) {
-        let Some(super::Slot::Open(channel)) = self.channels.get_mut(&run.channel.number) else {
+        let Some(Slot::Open(channel)) = self.channels.get_mut(&run.channel.number) else {
             return;
         };
         if channel.id != run.channel {
@@ -149,7 +149,7 @@ impl Connection {
     /// Deliveries to a channel that is closed meanwhile have gone back to their queue already.
     async fn deliver(&mut self, spec: &Arc<ConsumerSpec>, messages: Vec<Delivery>) {
         let frame_max = self.frame_max;
-        let Some(super::Slot::Open(channel)) = self.channels.get_mut(&spec.channel_number) else {
+        let Some(Slot::Open(channel)) = self.channels.get_mut(&spec.channel_number) else {
             return;
         };
         let channel = &mut **channel;
@@ -188,7 +188,7 @@ impl Connection {
 
     fn deliver_reply(&mut self, id: ChannelId, message: &Message) {
         let frame_max = self.frame_max;
-        let Some(super::Slot::Open(channel)) = self.channels.get_mut(&id.number) else {
+        let Some(Slot::Open(channel)) = self.channels.get_mut(&id.number) else {
             return;
         };
         let channel = &mut **channel;

@@ -106,12 +106,14 @@ struct TopologyChange<'a> {
 impl TopologyChange<'_> {
     /// Makes the change: readers see it from now on. Returns the ticket to wait for, if the store has to write something.
     fn apply(mut self) -> Option<Ticket> {
-        self.topology.version += 1;
-        self.vhost.topology.store(Arc::new(self.topology));
-        (!self.rows.is_empty()).then(|| {
+        // The store first: what is published to a new queue must reach it after the queue's own record.
+        let ticket = (!self.rows.is_empty()).then(|| {
             let batch = Batch { changes: self.rows, ..Batch::default() };
             self.vhost.storage.committer.submit(batch)
-        })
+        });
+        self.topology.version += 1;
+        self.vhost.topology.store(Arc::new(self.topology));
+        ticket
     }
 }
 
