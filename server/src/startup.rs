@@ -10,7 +10,7 @@ use leveret_persistence::{
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time;
 
 use crate::access::{Access, DEFAULT_USER, password};
@@ -21,7 +21,7 @@ use crate::limits::SHUTDOWN_TIMEOUT;
 use crate::node::Node;
 use crate::protocol::{Fault, ReplyCode};
 use crate::queue::Command;
-use crate::storage::Storage;
+use crate::storage::{Storage, awaited};
 use crate::vhost::{DEFAULT_VHOST, recovery};
 
 /// Threads that read messages back from the store.
@@ -100,8 +100,6 @@ fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
 }
 
 fn open(config: &Config) -> Result<(sqlite::SqliteStore, Recovered), StartError> {
-    std::fs::create_dir_all(&config.data)
-        .map_err(|error| store_error(config, OpenError::Io(error.to_string())))?;
     sqlite::open(&config.data).map_err(|error| store_error(config, error))
 }
 
@@ -169,16 +167,15 @@ async fn make_defaults(committer: &Committer, recovered: &mut Recovered) -> Resu
         write: everything(),
         read: everything(),
     };
-    let (done, written) = oneshot::channel();
-    let batch = Batch {
+    let (batch, written) = awaited(Batch {
         changes: vec![
             Change::PutVhost(vhost.clone()),
             Change::PutUser(user.clone()),
             Change::PutPermission(permission.clone()),
         ],
         ..Batch::default()
-    };
-    committer.submit(batch.on_done(Box::new(move |result| drop(done.send(result)))));
+    });
+    committer.submit(batch);
     written.await.unwrap_or(Err(CommitError::Closed))?;
     recovered.definitions.vhosts.push(vhost);
     recovered.definitions.users.push(user);

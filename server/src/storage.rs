@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use leveret_persistence::{Committer, MessageReader};
+use leveret_persistence::{Batch, CommitError, Committer, MessageReader, Ticket};
+use tokio::sync::oneshot;
 
 use crate::limits::{NODE_MESSAGE_BYTES, QUEUE_MESSAGE_BYTES_MIN};
 
@@ -35,4 +36,13 @@ impl Storage {
             self.memory.fetch_sub(before - after, Ordering::Relaxed);
         }
     }
+}
+
+/// What becomes of a batch. It does not come if the store has gone away without a word.
+pub(crate) type Written = oneshot::Receiver<Result<Ticket, CommitError>>;
+
+/// The batch with a completion for one who awaits it.
+pub(crate) fn awaited(batch: Batch) -> (Batch, Written) {
+    let (done, written) = oneshot::channel();
+    (batch.on_done(Box::new(move |result| drop(done.send(result)))), written)
 }

@@ -76,12 +76,12 @@ impl Connection {
         let exchange = str::from_utf8(message.exchange()).unwrap_or_default();
         let routing_key = str::from_utf8(message.routing_key()).unwrap_or_default();
         let properties = Properties::parse(message.properties())?;
-        let vhost = &self.vhost;
-        let route = self.router.route(vhost, exchange, routing_key, &properties)?;
+        let (vhost, extra) = (&self.vhost, ExtraKeys::of(&properties)?);
+        let route = self.router.route(vhost, exchange, routing_key, &extra, &properties)?;
         self.check_user_id(&properties)?;
         check_expiration(&properties)?;
         let persistent = properties.is_persistent();
-        let rewritten = self.rewritten(number, &message, &properties)?;
+        let rewritten = self.rewritten(number, &message, &properties, extra.has_bcc)?;
         let reply = exchange.is_empty() && ReplyTo::is_address(message.routing_key());
         let message = rewritten.unwrap_or(message);
         let routable = match reply {
@@ -125,6 +125,7 @@ impl Connection {
         number: u16,
         message: &Message,
         properties: &Properties<'_>,
+        has_bcc: bool,
     ) -> Result<Option<Message>, Fault> {
         let mut changed = None;
         if properties.reply_to() == Some(REPLY_TO) {
@@ -136,7 +137,7 @@ impl Connection {
             };
             changed = Some(with_reply_to(properties.raw(), consumer.address.name()));
         }
-        if properties.headers_raw().is_some() && ExtraKeys::of(properties)?.has_bcc {
+        if has_bcc {
             let raw = changed.as_deref().unwrap_or(properties.raw());
             changed = Some(without_header(raw, "BCC"));
         }

@@ -5,7 +5,6 @@ use amq_protocol::protocol::confirm::{AMQPMethod as ConfirmMethod, SelectOk};
 use amq_protocol::protocol::tx::{self as tx_class, AMQPMethod as TxMethod};
 use amq_protocol::protocol::{AMQPClass, access};
 use leveret_persistence::{Batch, Change};
-use tokio::sync::oneshot;
 
 use super::Mode;
 use super::basic::encode_no_route;
@@ -16,6 +15,7 @@ use super::tx::Tx;
 use crate::connection::Connection;
 use crate::protocol::{Fault, ReplyCode};
 use crate::queue::state::Outcome;
+use crate::storage::awaited;
 use crate::vhost::refusals;
 
 impl Connection {
@@ -128,9 +128,7 @@ impl Connection {
                 ids: vec![unsettled.id..=unsettled.id],
             })
             .collect::<Vec<_>>();
-        let (done, written) = oneshot::channel();
-        let batch = Batch { changes, ..Batch::default() };
-        let batch = batch.on_done(Box::new(move |result| drop(done.send(result))));
+        let (batch, written) = awaited(Batch { changes, ..Batch::default() });
         let (out, frame_max) = (&mut self.out, self.frame_max);
         for routed in published.iter().filter(|routed| routed.returned) {
             encode_no_route(out, number, &routed.message, frame_max);

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::basic::{AMQPMethod, Cancel};
 use amq_protocol::protocol::connection::{AMQPMethod as ConnectionMethod, Blocked, Unblocked};
+use bytes::BytesMut;
 use leveret_persistence::{Completion, Message};
 
 use super::{ChannelId, Connection, Event, Slot, StoreFailed};
 use crate::channel::Mode;
+use crate::channel::confirms::Confirms;
 use crate::channel::publish::{ConfirmRun, Sent};
 use crate::limits::{CONSUMER_WINDOW_BYTES, CONSUMER_WINDOW_MESSAGES};
 use crate::protocol::Fault;
@@ -97,7 +99,7 @@ impl Connection {
         let Sent { after_store, now, held } = self.publishes.send(&self.vhost, stored).await;
         self.held_by.extend(held);
         for run in &after_store {
-            if let Some(Mode::Confirm(confirms)) = self.mode_of(run.channel) {
+            if let Some((confirms, _)) = self.confirms_of(run.channel) {
                 confirms.wait(run.range);
             }
         }
@@ -105,14 +107,8 @@ impl Connection {
             self.in_store.push_back(after_store);
         }
         for run in now {
-            let Some(channel) = self.channels.get_mut(&run.channel.number) else {
-                continue;
-            };
-            let Slot::Open(channel) = channel else {
-                continue;
-            };
-            if let (true, Mode::Confirm(confirms)) = (channel.id == run.channel, &channel.mode) {
-                let (out, number) = (&mut self.out, run.channel.number);
+            let number = run.channel.number;
+            if let Some((confirms, out)) = self.confirms_of(run.channel) {
                 confirms.confirm(run.range, |tag, multiple| encode_ack(out, number, tag, multiple));
             }
         }
@@ -127,14 +123,8 @@ impl Connection {
     }
 
     fn confirm_stored(&mut self, run: ConfirmRun, result: Result<(), StoreFailed>) {
-        let Some(Slot::Open(channel)) = self.channels.get_mut(&run.channel.number) else {
-            return;
-        };
-        if channel.id != run.channel {
-            return;
-        }
-        if let Mode::Confirm(confirms) = &mut channel.mode {
-            let (out, number) = (&mut self.out, run.channel.number);
+        let number = run.channel.number;
+        if let Some((confirms, out)) = self.confirms_of(run.channel) {
             confirms.finished(run.range, |tag, multiple| match result {
                 Ok(()) => encode_ack(out, number, tag, multiple),
                 Err(StoreFailed) => encode_nack(out, number, tag, multiple),
@@ -142,8 +132,15 @@ impl Connection {
         }
     }
 
-    fn mode_of(&mut self, channel: ChannelId) -> Option<&mut Mode> {
-        self.channel_of(channel).map(|channel| &mut channel.mode)
+    /// The confirms of a channel that is still open and in confirm mode, and the buffer they are written to.
+    fn confirms_of(&mut self, id: ChannelId) -> Option<(&mut Confirms, &mut BytesMut)> {
+        match self.channels.get_mut(&id.number) {
+            Some(Slot::Open(channel)) if channel.id == id => match &mut channel.mode {
+                Mode::Confirm(confirms) => Some((confirms, &mut self.out)),
+                Mode::Plain | Mode::Tx(_) => None,
+            },
+            _ => None,
+        }
     }
 
     /// Deliveries to a channel that is closed meanwhile have gone back to their queue already.

@@ -33,8 +33,13 @@ pub(crate) struct Entry {
 impl Entry {
     /// What the message costs in memory, in bytes.
     pub(crate) fn cost(&self) -> usize {
-        self.message.size() + MESSAGE_OVERHEAD_BYTES
+        cost(&self.message)
     }
+}
+
+/// What a message costs in memory, in bytes.
+pub(super) fn cost(message: &Message) -> usize {
+    message.size() + MESSAGE_OVERHEAD_BYTES
 }
 
 /// What the store still knows about a message that memory has let go.

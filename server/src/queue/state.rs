@@ -7,10 +7,10 @@ use std::sync::Arc;
 use leveret_persistence::{IdSet, Message, MessageId, Ticket};
 
 use super::consumers::{ConsumeError, Consumer, ConsumerId, ConsumerSpec, Consumers, Delivery};
-use super::ready::{Entry, Next, Ready};
+use super::ready::{Entry, Next, Ready, cost};
 use super::unacked::{DeliveryRange, Returned, Session, Unacked};
 use crate::connection::ChannelId;
-use crate::limits::{MESSAGE_OVERHEAD_BYTES, QUEUE_FLOW_MESSAGES};
+use crate::limits::QUEUE_FLOW_MESSAGES;
 
 /// What becomes of a delivered message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -362,10 +362,6 @@ impl State {
             self.loading = !self.effects.load.is_empty();
         }
     }
-}
-
-fn cost(message: &Message) -> usize {
-    message.size() + MESSAGE_OVERHEAD_BYTES
 }
 
 fn give_back(ready: &mut Ready, unacked: Unacked) {

@@ -18,7 +18,7 @@ use crate::connection::{ChannelId, Event};
 use crate::limits::{
     QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_INBOX_BATCHES, QUEUE_LOAD_BYTES,
 };
-use crate::storage::Storage;
+use crate::storage::{Storage, Written, awaited};
 use crate::vhost::Vhost;
 
 /// What the store answered to a read.
@@ -71,7 +71,7 @@ struct Task {
     /// The read under way, and the ids it is for.
     load: Option<(Vec<MessageId>, oneshot::Receiver<Loaded>)>,
     /// Told when the store has written what was submitted so far, while memory is short.
-    paging: Option<oneshot::Receiver<()>>,
+    paging: Option<Written>,
     /// Whether the store may hold transient messages of it.
     has_paged_out: bool,
     /// `basic.get`s that wait for the store.
@@ -229,7 +229,9 @@ impl Task {
         self.flow.hold(self.state.is_ahead_of_consumers());
         let store_runs = !self.storage.committer.failed();
         if self.state.waits_for_store() && self.paging.is_none() && store_runs {
-            self.paging = Some(self.submit_told(Batch::default()));
+            let (batch, written) = awaited(Batch::default());
+            self.storage.committer.submit(batch);
+            self.paging = Some(written);
         }
         self.storage.memory_changed(self.counted_memory, memory);
         self.counted_memory = memory;
@@ -269,15 +271,6 @@ impl Task {
             let cancelled = Event::ConsumerCancelled { channel: spec.channel, consumer: spec.id };
             spec.outbox.send(cancelled);
         }
-    }
-
-    /// Submits a batch behind all others; the receiver is told when the store has finished it, well or badly.
-    fn submit_told(&self, batch: Batch) -> oneshot::Receiver<()> {
-        let (done, written) = oneshot::channel();
-        self.storage.committer.submit(batch.on_done(Box::new(move |_| {
-            done.send(()).ok();
-        })));
-        written
     }
 
     fn delete(&mut self) -> usize {
@@ -332,7 +325,7 @@ async fn read_back(
 }
 
 /// Waits until the store has written what is being paged out.
-async fn written(paging: &mut Option<oneshot::Receiver<()>>) {
+async fn written(paging: &mut Option<Written>) {
     if let Some(written) = paging {
         // A committer that has stopped writes nothing more, and says so the same way.
         written.await.ok();

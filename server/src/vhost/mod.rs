@@ -14,11 +14,10 @@ use amq_protocol::types::FieldTable;
 use arc_swap::ArcSwap;
 use leveret_persistence::{Batch, Change, Ticket};
 use leveret_routing::{Graph, Name};
-use tokio::sync::oneshot;
 
 use crate::protocol::Fault;
 use crate::queue::Queue;
-use crate::storage::Storage;
+use crate::storage::{Storage, awaited};
 use reply_to::ReplyTo;
 
 /// The name of a vhost.
@@ -71,10 +70,8 @@ impl Vhost {
         match ticket {
             Some(ticket) if ticket > self.storage.committer.committed() => {
                 // Tickets are committed in order: an empty batch behind it tells.
-                let (done, written) = oneshot::channel();
-                self.storage.committer.submit(
-                    Batch::default().on_done(Box::new(move |result| drop(done.send(result)))),
-                );
+                let (batch, written) = awaited(Batch::default());
+                self.storage.committer.submit(batch);
                 match written.await {
                     Ok(Ok(_)) => Ok(()),
                     Ok(Err(_)) | Err(_) => Err(refusals::store_failed()),

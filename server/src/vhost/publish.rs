@@ -68,6 +68,7 @@ impl Router {
         vhost: &Vhost,
         exchange: &str,
         routing_key: &str,
+        extra: &ExtraKeys,
         properties: &Properties<'_>,
     ) -> Result<Arc<Route>, Fault> {
         let Router { publisher, topology, version, known, last, scratch, walk } = self;
@@ -77,10 +78,6 @@ impl Router {
             *last = None;
             *version = topology.version;
         }
-        let extra = match properties.headers_raw() {
-            Some(_) => ExtraKeys::of(properties)?,
-            None => ExtraKeys::default(),
-        };
         scratch.clear();
         scratch.extend_from_slice(exchange.as_bytes());
         scratch.push(0xFF);
@@ -153,6 +150,9 @@ impl ExtraKeys {
     /// Reads them; a value that is not an array is refused with 406.
     pub(crate) fn of(properties: &Properties<'_>) -> Result<ExtraKeys, Fault> {
         let mut extra = ExtraKeys::default();
+        if properties.headers_raw().is_none() {
+            return Ok(extra);
+        }
         for name in ["CC", "BCC"] {
             match properties.header(name) {
                 None => continue,
