@@ -19,6 +19,8 @@ mod alarms;
 mod channel;
 mod config;
 mod connection;
+mod connections;
+mod definitions;
 mod limits;
 mod node;
 pub mod protocol;

@@ -13,13 +13,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time;
 
-use crate::access::{Access, DEFAULT_USER, password};
+use crate::access::{DEFAULT_USER, password};
 use crate::alarms::{self, Alarms, Thresholds};
 use crate::config::Config;
+use crate::connection::handshake::stopping;
 use crate::connection::listener;
+use crate::definitions::{self, Definitions};
 use crate::limits::SHUTDOWN_TIMEOUT;
 use crate::node::Node;
-use crate::protocol::{Fault, ReplyCode};
 use crate::queue::Command;
 use crate::storage::{Storage, awaited};
 use crate::vhost::{DEFAULT_VHOST, recovery};
@@ -132,10 +133,11 @@ async fn recover(
     tracing::info!(queues = definitions.queues.len(), messages, clean, "recovered");
     let vhosts = recovery::recover(&definitions, backlog, clean, &storage)
         .map_err(|error| StartError::Definitions(error.to_string()))?;
-    let access = Access::from_records(&definitions.users, &definitions.permissions);
+    let users = definitions::recovery::users(&definitions.users, &definitions.permissions);
+    let definitions = Definitions { users, vhosts, ..Definitions::default() };
     let (sender, alarms) = watch::channel(Alarms::default());
     tokio::spawn(alarms::watch(thresholds(&config), sender));
-    Ok(Node::new(config, storage, access, vhosts, alarms))
+    Ok(Node::new(config, storage, definitions, alarms))
 }
 
 fn thresholds(config: &Config) -> Thresholds {
@@ -155,7 +157,7 @@ async fn make_defaults(committer: &Committer, recovered: &mut Recovered) -> Resu
     let vhost = VhostRecord { name: DEFAULT_VHOST.to_owned() };
     let user = UserRecord {
         name: DEFAULT_USER.to_owned(),
-        password_hash: password::Hash::new(DEFAULT_USER.as_bytes()).to_base64(),
+        password_hash: password::Hash::new_sha256(DEFAULT_USER.as_bytes()).text(),
         hashing_algorithm: password::SHA256.to_owned(),
         tags: "administrator".to_owned(),
     };
@@ -206,8 +208,7 @@ fn announce(config: &Config, listeners: &[TcpListener]) -> Result<(), StartError
 
 /// Closes every connection with 320, lets every queue note what it has delivered, and closes the store.
 async fn stop(node: &Arc<Node>, thread: CommitterThread) -> Result<(), StartError> {
-    let text = "broker forced connection closure with reason 'shutdown'";
-    node.connections.close_all(&Fault::new(ReplyCode::ConnectionForced, text));
+    node.connections.close_all(&stopping());
     if time::timeout(SHUTDOWN_TIMEOUT, node.connections.all_closed()).await.is_err() {
         tracing::warn!("some connections did not close in time");
     }
@@ -224,7 +225,8 @@ async fn stop(node: &Arc<Node>, thread: CommitterThread) -> Result<(), StartErro
 
 /// Lets every queue note what it has delivered. Its task ends when it has handled what came before.
 async fn stop_queues(node: &Node) {
-    for vhost in node.vhosts.values() {
+    let definitions = Arc::clone(&node.registry.now());
+    for vhost in definitions.vhosts.values() {
         let queues: Vec<_> = vhost.topology().queues.values().cloned().collect();
         for queue in queues {
             queue.send(Command::Stop).await.ok();

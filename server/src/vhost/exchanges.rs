@@ -68,6 +68,12 @@ impl Vhost {
         }
     }
 
+    /// Whether there is a topic exchange of this name: only those have topic permissions.
+    pub(crate) fn is_topic(&self, name: &str) -> bool {
+        let topology = self.topology();
+        topology.graph.exchange(name).is_some_and(|found| found.kind == ExchangeType::Topic)
+    }
+
     /// Deletes an exchange with its bindings; a missing one is deleted already.
     pub(crate) fn delete_exchange(
         &self,

@@ -57,6 +57,20 @@ pub(crate) fn access_refused(
     )
 }
 
+pub(crate) fn topic_refused(
+    right: Right,
+    routing_key: &str,
+    exchange: &str,
+    vhost: &str,
+    user: &str,
+) -> Fault {
+    let (right, exchange) = (right.name(), Resource::Exchange(exchange).in_vhost(vhost));
+    Fault::new(
+        ReplyCode::AccessRefused,
+        format!("{right} access to topic '{routing_key}' in {exchange} refused for user '{user}'"),
+    )
+}
+
 pub(crate) fn reserved_prefix(resource: Resource<'_>) -> Fault {
     let (kind, name) = match resource {
         Resource::Queue(name) => ("queue", name),
