@@ -10,11 +10,13 @@ mod support;
 use std::collections::BTreeMap;
 
 use leveret_persistence::{
-    BindingRecord, Change, Definitions, ExchangeRecord, NextIds, PermissionRecord, QueueId,
+    BindingRecord, Change, Definitions, ExchangeRecord, GlobalParameterRecord, NextIds,
+    ParameterRecord, PermissionRecord, Progress, QueueId, QueueRecord, TopicPermissionRecord,
     UserRecord, VhostRecord,
 };
 use support::{
-    Backend, backlog, clean_up, commit, declare, page_out, publish, queue, readable, settle,
+    Backend, backlog, clean_up, commit, declare, forget, page_out, progress, progressed, publish,
+    put_progress, queue, readable, remember, remembered, settle,
 };
 
 fn a_new_store_is_empty_and_clean(backend: &dyn Backend) {
@@ -66,6 +68,11 @@ fn a_put_record_replaces_the_one_with_its_key(backend: &dyn Backend) {
     let mut changed = every_kind_of_definition();
     changed.users[0].password_hash = "other".to_owned();
     changed.permissions[0].read = "^$".to_owned();
+    changed.vhosts[0].description = String::new();
+    changed.topic_permissions[0].write = "^$".to_owned();
+    changed.parameters[0].value = "{}".to_owned();
+    changed.parameters[0].updated_ms += 1;
+    changed.global_parameters[0].value = "1".to_owned();
     changed.exchanges[0].arguments = "{}".to_owned();
     changed.queues[0].arguments = "{}".to_owned();
     let delivered = Change::DeliveredTo { queue: QueueId(1), id: 77 };
@@ -88,6 +95,17 @@ fn deleted_definitions_are_gone_and_no_others(backend: &dyn Backend) {
         Change::DeleteVhost { name: text("/") },
         Change::DeleteUser { name: text("guest") },
         Change::DeletePermission { user: text("guest"), vhost: text("/") },
+        Change::DeleteTopicPermission {
+            user: text("guest"),
+            vhost: text("/"),
+            exchange: text("audit"),
+        },
+        Change::DeleteParameter {
+            vhost: text("/"),
+            component: text("operator_policy"),
+            name: text("short"),
+        },
+        Change::DeleteGlobalParameter { name: text("cluster_name") },
         Change::DeleteExchange { vhost: text("/"), name: text("orders") },
         Change::DeleteQueue(QueueId(1)),
         Change::DeleteBinding(bindings[0].clone()),
@@ -101,6 +119,9 @@ fn deleted_definitions_are_gone_and_no_others(backend: &dyn Backend) {
     left.vhosts.remove(0);
     left.users.remove(0);
     left.permissions.remove(0);
+    left.topic_permissions.remove(0);
+    left.parameters.remove(0);
+    left.global_parameters.remove(0);
     left.exchanges.remove(0);
     left.queues.remove(0);
     left.bindings.remove(0);
@@ -177,6 +198,94 @@ fn entries_of_a_queue_without_a_record_are_forgotten_on_restart(backend: &dyn Ba
     assert_eq!(backlog(&recovered), BTreeMap::from([(1, vec![1])]));
 }
 
+fn progress_comes_back_with_the_messages(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1, 2]);
+    let publishes = [1, 2, 5_000].map(|id| publish(id, &[1, 2])).into();
+    commit(&mut *store, publishes, vec![put_progress(1, [5_000, 1])]);
+    let other = Progress { id: 5_000, deliveries: u32::MAX, retries: 7, due_ms: 0 };
+    let put = Change::PutProgress { queue: QueueId(2), progress: vec![progress(5_000), other] };
+    commit(&mut *store, vec![], vec![put]);
+    drop(store);
+    let (_store, recovered) = backend.open();
+    let expected = [(1, vec![progress(1), progress(5_000)]), (2, vec![other])];
+    let expected = expected.map(|(queue, progress)| (QueueId(queue), progress));
+    assert_eq!(recovered.progress, expected.into());
+}
+
+fn progress_of_what_is_not_held_is_ignored(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1, 2]);
+    commit(&mut *store, vec![publish(1, &[1, 2]), publish(2, &[1]), page_out(3, &[1])], vec![]);
+    // One that the same commit settles, whether it was written or not.
+    let changes = vec![settle(1, 4..=4), put_progress(1, [4]), put_progress(2, [4])];
+    commit(&mut *store, vec![publish(4, &[1])], changes);
+    commit(&mut *store, vec![], vec![settle(1, 1..=1), put_progress(1, [0, 1, 2, 3, 4, 5, 9_000])]);
+    commit(&mut *store, vec![publish(5, &[1])], vec![]);
+    drop(store);
+    let (_store, recovered) = backend.open();
+    assert_eq!(backlog(&recovered), BTreeMap::from([(1, vec![2, 5]), (2, vec![1])]));
+    assert_eq!(progressed(&recovered), BTreeMap::from([(1, vec![2])]));
+}
+
+fn progress_goes_with_its_entry(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1, 2, 3]);
+    commit(&mut *store, (1..=6).map(|id| publish(id, &[1, 2, 3])).collect(), vec![]);
+    let puts = vec![put_progress(1, 1..=6), put_progress(2, 1..=6), put_progress(3, 1..=6)];
+    commit(&mut *store, vec![], puts);
+    commit(&mut *store, vec![], vec![settle(1, 2..=6), Change::DeleteQueue(QueueId(3))]);
+    // In one commit, in either order.
+    let changes = vec![put_progress(2, [6]), settle(2, 5..=6), put_progress(2, [5])];
+    commit(&mut *store, vec![], changes);
+    let expected = BTreeMap::from([(1, vec![1]), (2, vec![1, 2, 3, 4])]);
+    for cleaned in [false, true] {
+        drop(store);
+        let recovered;
+        (store, recovered) = backend.open();
+        assert_eq!(progressed(&recovered), expected, "cleaned: {cleaned}");
+        clean_up(&mut *store);
+    }
+}
+
+fn remembered_keys_come_back_in_the_order_in_which_they_were_put(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    let changes = vec![remember("a", &[("z", 5), ("y", 0)]), remember("b", &[("y", 7)])];
+    commit(&mut *store, vec![], changes);
+    commit(&mut *store, vec![], vec![remember("a", &[("x", 6), ("z", 9), ("", 1)])]);
+    let mut expected = vec![("y", 0), ("x", 6), ("z", 9), ("", 1)];
+    drop(store);
+    let (mut store, recovered) = backend.open();
+    assert_eq!(remembered(&recovered), [("a", expected.clone()), ("b", vec![("y", 7)])].into());
+    // What is put after a restart is newer than what was there.
+    commit(&mut *store, vec![], vec![remember("a", &[("w", 2), ("y", 3)])]);
+    expected.remove(0);
+    expected.extend([("w", 2), ("y", 3)]);
+    drop(store);
+    let (_store, recovered) = backend.open();
+    assert_eq!(remembered(&recovered), [("a", expected), ("b", vec![("y", 7)])].into());
+}
+
+fn forgotten_keys_are_gone_and_no_others(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    let keys = [("x", 1), ("y", 2), ("z", 3)];
+    commit(&mut *store, vec![], ["a", "b", "c"].map(|owner| remember(owner, &keys)).into());
+    let forgets = vec![
+        forget("a", &["y", "unknown"]),
+        forget("unknown", &["y"]),
+        Change::ForgetOwner { owner: "b".to_owned() },
+        Change::ForgetOwner { owner: "unknown".to_owned() },
+        // In one commit the order counts.
+        Change::ForgetOwner { owner: "c".to_owned() },
+        remember("c", &[("y", 4)]),
+    ];
+    commit(&mut *store, vec![], forgets);
+    drop(store);
+    let (_store, recovered) = backend.open();
+    let expected = [("a", vec![("x", 1), ("z", 3)]), ("c", vec![("y", 4)])];
+    assert_eq!(remembered(&recovered), expected.into());
+}
+
 fn paged_out_messages_can_be_read_and_are_forgotten_on_restart(backend: &dyn Backend) {
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1]);
@@ -239,13 +348,21 @@ fn every_kind_of_definition() -> Definitions {
     let text = str::to_owned;
     let names = ["/", "staging"];
     Definitions {
-        vhosts: names.map(|name| VhostRecord { name: text(name) }).into(),
+        vhosts: names
+            .map(|name| VhostRecord {
+                name: text(name),
+                description: text("the shop"),
+                tags: text("production,eu"),
+                default_queue_type: text("quorum"),
+            })
+            .into(),
         users: ["guest", "root"]
             .map(|name| UserRecord {
                 name: text(name),
                 password_hash: text("kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"),
                 hashing_algorithm: text("rabbit_password_hashing_sha256"),
                 tags: text("administrator"),
+                limits: text(r#"{"max-connections":10}"#),
             })
             .into(),
         permissions: names
@@ -256,6 +373,27 @@ fn every_kind_of_definition() -> Definitions {
                 write: text("^orders\\."),
                 read: text(""),
             })
+            .into(),
+        topic_permissions: ["audit", "orders"]
+            .map(|exchange| TopicPermissionRecord {
+                user: text("guest"),
+                vhost: text("/"),
+                exchange: text(exchange),
+                write: text("^eu\\."),
+                read: text(".*"),
+            })
+            .into(),
+        parameters: ["operator_policy", "policy"]
+            .map(|component| ParameterRecord {
+                vhost: text("/"),
+                component: text(component),
+                name: text("short"),
+                value: text(r#"{"pattern":".*","definition":{"max-length":9}}"#),
+                updated_ms: 1_795_379_430_123,
+            })
+            .into(),
+        global_parameters: ["cluster_name", "motd"]
+            .map(|name| GlobalParameterRecord { name: text(name), value: text(r#""shop""#) })
             .into(),
         exchanges: names
             .map(|vhost| ExchangeRecord {
@@ -268,7 +406,12 @@ fn every_kind_of_definition() -> Definitions {
                 arguments: text(r#"{"alternate-exchange":"unrouted"}"#),
             })
             .into(),
-        queues: vec![queue(1), queue(2)],
+        // An internal queue may have the name of another.
+        queues: vec![
+            queue(1),
+            queue(2),
+            QueueRecord { id: QueueId(3), keeps_for: text("orders"), ..queue(1) },
+        ],
         bindings: ["#", "eu.*"]
             .map(|routing_key| BindingRecord {
                 vhost: text("/"),
@@ -283,11 +426,23 @@ fn every_kind_of_definition() -> Definitions {
 }
 
 fn puts(definitions: &Definitions) -> Vec<Change> {
-    let Definitions { vhosts, users, permissions, exchanges, queues, bindings } =
-        definitions.clone();
+    let Definitions {
+        vhosts,
+        users,
+        permissions,
+        topic_permissions,
+        parameters,
+        global_parameters,
+        exchanges,
+        queues,
+        bindings,
+    } = definitions.clone();
     let mut changes: Vec<Change> = vhosts.into_iter().map(Change::PutVhost).collect();
     changes.extend(users.into_iter().map(Change::PutUser));
     changes.extend(permissions.into_iter().map(Change::PutPermission));
+    changes.extend(topic_permissions.into_iter().map(Change::PutTopicPermission));
+    changes.extend(parameters.into_iter().map(Change::PutParameter));
+    changes.extend(global_parameters.into_iter().map(Change::PutGlobalParameter));
     changes.extend(exchanges.into_iter().map(Change::PutExchange));
     changes.extend(queues.into_iter().map(Change::PutQueue));
     changes.extend(bindings.into_iter().map(Change::PutBinding));
@@ -332,6 +487,11 @@ macro_rules! conformance {
                 a_move_between_queues_is_one_commit,
                 a_deleted_queue_takes_its_entries_along,
                 entries_of_a_queue_without_a_record_are_forgotten_on_restart,
+                progress_comes_back_with_the_messages,
+                progress_of_what_is_not_held_is_ignored,
+                progress_goes_with_its_entry,
+                remembered_keys_come_back_in_the_order_in_which_they_were_put,
+                forgotten_keys_are_gone_and_no_others,
                 paged_out_messages_can_be_read_and_are_forgotten_on_restart,
                 a_message_can_be_paged_out_again,
                 ids_that_are_not_stored_are_left_out,

@@ -66,6 +66,7 @@ mod tests {
             password_hash,
             hashing_algorithm: hash.algorithm().into(),
             tags: "impersonator, monitoring".into(),
+            limits: String::new(),
         };
         let permission = |user: &str, configure: &str| PermissionRecord {
             user: user.into(),

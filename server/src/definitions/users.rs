@@ -136,6 +136,7 @@ pub(super) fn user_record(user: &User) -> UserRecord {
         password_hash: hash.text(),
         hashing_algorithm: hash.algorithm().to_owned(),
         tags: user.tags.join(","),
+        limits: String::new(),
     }
 }
 
