@@ -21,6 +21,7 @@ mod config;
 mod connection;
 mod connections;
 mod definitions;
+mod erlang_term;
 mod limits;
 mod node;
 pub mod protocol;

@@ -87,6 +87,18 @@ pub(crate) const USER_NAME_BYTES_MAX: usize = 255;
 pub(crate) const USER_TAGS_MAX: usize = 32;
 pub(crate) const USER_TAG_BYTES_MAX: usize = 255;
 
+/// Bytes of a vhost's name: what a short string of AMQP holds.
+pub(crate) const VHOST_NAME_BYTES_MAX: usize = 255;
+
+/// Bytes of a vhost's description and tags together.
+pub(crate) const VHOST_TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a parameter's name.
+pub(crate) const PARAMETER_NAME_BYTES_MAX: usize = 1024;
+
+/// Bytes of a parameter's value as JSON.
+pub(crate) const PARAMETER_BYTES_MAX: usize = 1024 * 1024;
+
 /// How long a client that failed to log in and cannot understand `connection.close` waits for the socket to close.
 pub(crate) const LOGIN_FAILURE_DELAY: Duration = Duration::from_secs(3);
 

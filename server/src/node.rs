@@ -16,6 +16,7 @@ use crate::definitions::{Definitions, Refused, Registry};
 use crate::protocol::{Fault, ReplyCode};
 use crate::queue::consumers::ConsumerId;
 use crate::storage::Storage;
+use crate::vhost::refusals;
 
 /// One running broker.
 pub(crate) struct Node {
@@ -63,12 +64,29 @@ impl Node {
 
     /// Deletes users, all of them or none, and closes their connections.
     pub(crate) async fn delete_users(&self, names: &[String]) -> Result<(), Refused> {
-        self.registry.delete_users(names).await?;
+        let ticket = self.registry.delete_users(names)?;
         for name in names {
             let text = format!("user '{name}' is deleted");
             self.connections.close_of_user(name, &Fault::new(ReplyCode::ConnectionForced, text));
         }
-        Ok(())
+        self.registry.written(ticket).await
+    }
+
+    /// Deletes a vhost with all that is in it, and closes its connections.
+    pub(crate) async fn delete_vhost(self: &Arc<Self>, name: &str) -> Result<(), Refused> {
+        let vhost = self.registry.vhost(name).ok_or(Refused::NotFound)?;
+        if !vhost.begin_deletion() {
+            return Err(Refused::NotFound);
+        }
+        let node = Arc::clone(self);
+        // A task of its own: whoever has asked may go away, and half a deletion is none.
+        let deletion = tokio::spawn(async move {
+            vhost.end_queues().await;
+            let deleted = node.registry.delete_vhost(&vhost);
+            node.connections.close_of_vhost(&vhost.name, &refusals::vhost_deleted(&vhost.name));
+            node.registry.written(deleted?).await
+        });
+        deletion.await.unwrap_or(Err(Refused::StoreFailed))
     }
 
     pub(crate) fn next_connection_id(&self) -> ConnectionId {

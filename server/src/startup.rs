@@ -18,7 +18,7 @@ use crate::alarms::{self, Alarms, Thresholds};
 use crate::config::Config;
 use crate::connection::handshake::stopping;
 use crate::connection::listener;
-use crate::definitions::{self, Definitions};
+use crate::definitions;
 use crate::limits::SHUTDOWN_TIMEOUT;
 use crate::node::Node;
 use crate::queue::Command;
@@ -125,7 +125,9 @@ async fn recover(
     storage: Storage,
     mut recovered: Recovered,
 ) -> Result<Node, StartError> {
-    if recovered.definitions.vhosts.is_empty() {
+    let known = &recovered.definitions;
+    // Both: an operator may have deleted all vhosts, and must not find a guest again that was deleted too.
+    if known.vhosts.is_empty() && known.users.is_empty() {
         make_defaults(&storage.committer, &mut recovered).await?;
     }
     let Recovered { definitions, backlog, clean, .. } = recovered;
@@ -133,8 +135,7 @@ async fn recover(
     tracing::info!(queues = definitions.queues.len(), messages, clean, "recovered");
     let vhosts = recovery::recover(&definitions, backlog, clean, &storage)
         .map_err(|error| StartError::Definitions(error.to_string()))?;
-    let users = definitions::recovery::users(&definitions.users, &definitions.permissions);
-    let definitions = Definitions { users, vhosts, ..Definitions::default() };
+    let definitions = definitions::recovery::definitions(&definitions, vhosts);
     let (sender, alarms) = watch::channel(Alarms::default());
     tokio::spawn(alarms::watch(thresholds(&config), sender));
     Ok(Node::new(config, storage, definitions, alarms))
@@ -154,7 +155,11 @@ fn thresholds(config: &Config) -> Thresholds {
 
 /// RabbitMQ's first start: vhost `/`, and user guest with password guest, who may do everything in it from this machine.
 async fn make_defaults(committer: &Committer, recovered: &mut Recovered) -> Result<(), StartError> {
-    let vhost = VhostRecord { name: DEFAULT_VHOST.to_owned(), ..VhostRecord::default() };
+    let vhost = VhostRecord {
+        name: DEFAULT_VHOST.to_owned(),
+        description: "Default virtual host".to_owned(),
+        ..VhostRecord::default()
+    };
     let user = UserRecord {
         name: DEFAULT_USER.to_owned(),
         password_hash: password::Hash::new_sha256(DEFAULT_USER.as_bytes()).text(),

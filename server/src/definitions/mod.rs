@@ -1,8 +1,12 @@
-//! Definitions, in RabbitMQ's sense: the users with their permissions, and the vhosts. Readers see an immutable snapshot; a change is
+//! Definitions, in RabbitMQ's sense: users with their permissions, vhosts, and parameters. Readers see an immutable snapshot; a change is
 //! made on a copy, under one lock, and handed to the store before anyone sees it.
 
+mod limits;
+pub(crate) mod parameters;
 pub(crate) mod recovery;
+mod topic_permissions;
 mod users;
+pub(crate) mod vhosts;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,11 +14,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 use imbl::OrdMap;
 use leveret_persistence::{Batch, Change, Ticket};
+use serde_json::Value;
 
 use crate::access::pattern::InvalidPattern;
 use crate::access::user::User;
 use crate::storage::Storage;
+use crate::vhost::settings::VhostSettings;
 use crate::vhost::{Vhost, VhostName};
+pub(crate) use limits::vhost_limits;
+use parameters::{Parameter, ParameterKey};
 
 /// All definitions as of one moment. Cloning shares everything.
 #[derive(Clone, Default)]
@@ -23,6 +31,8 @@ pub(crate) struct Definitions {
     pub(crate) version: u64,
     pub(crate) users: OrdMap<Arc<str>, Arc<User>>,
     pub(crate) vhosts: OrdMap<VhostName, Arc<Vhost>>,
+    pub(crate) parameters: OrdMap<ParameterKey, Arc<Parameter>>,
+    pub(crate) global_parameters: OrdMap<Arc<str>, Arc<Value>>,
 }
 
 impl fmt::Debug for Definitions {
@@ -90,10 +100,12 @@ impl Registry {
         decide: impl FnOnce(&mut DefinitionsChange<'_>) -> Result<T, Refused>,
     ) -> Result<T, Refused> {
         let (made, ticket) = self.decide(decide)?;
-        match self.storage.written(ticket).await {
-            Ok(()) => Ok(made),
-            Err(_) => Err(Refused::StoreFailed),
-        }
+        self.written(ticket).await.map(|()| made)
+    }
+
+    /// Waits until a change is durable.
+    pub(crate) async fn written(&self, ticket: Ticket) -> Result<(), Refused> {
+        self.storage.written(ticket).await.map_err(|_| Refused::StoreFailed)
     }
 
     fn decide<T>(
@@ -103,8 +115,13 @@ impl Registry {
         // A panic while holding it leaves the definitions as they were: they are only ever replaced whole.
         let guard = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let definitions = Definitions::clone(&self.now());
-        let mut change =
-            DefinitionsChange { registry: self, definitions, rows: Vec::new(), _guard: guard };
+        let mut change = DefinitionsChange {
+            registry: self,
+            definitions,
+            rows: Vec::new(),
+            settings: Vec::new(),
+            _guard: guard,
+        };
         let made = decide(&mut change)?;
         Ok((made, change.apply()))
     }
@@ -117,6 +134,8 @@ struct DefinitionsChange<'a> {
     definitions: Definitions,
     /// What the store has to write.
     rows: Vec<Change>,
+    /// The vhosts whose settings change.
+    settings: Vec<(Arc<Vhost>, VhostSettings)>,
     _guard: MutexGuard<'a, ()>,
 }
 
@@ -142,6 +161,9 @@ impl DefinitionsChange<'_> {
         }
         // The store first: what is put into a new vhost must reach it after the vhost's own record.
         let ticket = storage.committer.submit(Batch { changes: self.rows, ..Batch::default() });
+        for (vhost, settings) in self.settings {
+            vhost.set_settings(settings);
+        }
         self.definitions.version += 1;
         current.store(Arc::new(self.definitions));
         ticket

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use leveret_persistence::{Change, PermissionRecord, UserRecord};
+use leveret_persistence::{Change, PermissionRecord, Ticket, UserRecord};
 
-use super::{Refused, Registry};
+use super::limits::json;
+use super::{Refused, Registry, topic_permissions};
 use crate::access::password::Hash;
 use crate::access::permissions::{NamePatterns, NamePermissions, Permissions};
 use crate::access::user::{User, UserLimits};
@@ -40,9 +41,9 @@ impl Registry {
         .await
     }
 
-    /// Deletes users with their permissions, all of them or none. Their connections are the caller's to close.
-    pub(crate) async fn delete_users(&self, names: &[String]) -> Result<(), Refused> {
-        self.make(|change| {
+    /// Deletes users with their permissions, all of them or none. To be waited for; their connections are the caller's to close.
+    pub(crate) fn delete_users(&self, names: &[String]) -> Result<Ticket, Refused> {
+        let decided = self.decide(|change| {
             for name in names {
                 let user = change.user(name)?;
                 for (vhost, permissions) in &user.permissions {
@@ -52,8 +53,8 @@ impl Registry {
                 change.rows.push(Change::DeleteUser { name: name.clone() });
             }
             Ok(())
-        })
-        .await
+        });
+        decided.map(|((), ticket)| ticket)
     }
 
     /// Gives a user permissions over names in a vhost. Says whether it had none.
@@ -116,12 +117,12 @@ pub(super) fn permission_deletions(
     vhost: &str,
     permissions: &Permissions,
 ) -> Vec<Change> {
-    let (user, vhost) = (user.to_owned(), vhost.to_owned());
-    permissions
+    let names = permissions
         .names
         .iter()
-        .map(|_| Change::DeletePermission { user: user.clone(), vhost: vhost.clone() })
-        .collect()
+        .map(|_| Change::DeletePermission { user: user.to_owned(), vhost: vhost.to_owned() });
+    let topics = permissions.topics.keys();
+    names.chain(topics.map(|exchange| topic_permissions::deletion(user, vhost, exchange))).collect()
 }
 
 pub(super) fn permission_record(user: &str, vhost: &str, texts: &NamePatterns) -> PermissionRecord {
@@ -136,7 +137,10 @@ pub(super) fn user_record(user: &User) -> UserRecord {
         password_hash: hash.text(),
         hashing_algorithm: hash.algorithm().to_owned(),
         tags: user.tags.join(","),
-        limits: String::new(),
+        limits: match user.limits {
+            limits if limits == UserLimits::default() => String::new(),
+            limits => json(&limits).to_string(),
+        },
     }
 }
 

@@ -41,6 +41,7 @@ impl Vhost {
                 Fault::new(ReplyCode::PreconditionFailed, text)
             })?;
         let mut change = self.change();
+        self.check_not_deleted()?;
         let is_new = change.topology.graph.exchange(name).is_none();
         if is_new && name.starts_with("amq.") {
             return Err(refusals::reserved_prefix(Resource::Exchange(name)));

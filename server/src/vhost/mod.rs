@@ -1,6 +1,7 @@
 //! A vhost: its exchanges, bindings and queues. Readers see an immutable snapshot, writers replace it one at a time.
 
 pub(crate) mod bindings;
+mod deletion;
 pub(crate) mod exchanges;
 pub(crate) mod publish;
 pub(crate) mod queues;
@@ -9,6 +10,7 @@ pub(crate) mod refusals;
 pub(crate) mod reply_to;
 pub(crate) mod settings;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use amq_protocol::types::FieldTable;
@@ -44,6 +46,8 @@ pub(crate) struct Vhost {
     /// Held while a change is decided, applied and submitted, so that the store sees changes in the order in which they took effect.
     changing: Mutex<()>,
     settings: ArcSwap<VhostSettings>,
+    /// Its deletion has begun. Changes while `changing` is held only.
+    deleted: AtomicBool,
     pub(crate) storage: Storage,
     /// Who waits for direct replies.
     pub(crate) reply_to: ReplyTo,
@@ -59,6 +63,7 @@ impl Vhost {
             topology: Arc::new(ArcSwap::from_pointee(topology)),
             changing: Mutex::new(()),
             settings: ArcSwap::default(),
+            deleted: AtomicBool::new(false),
             storage,
             reply_to: ReplyTo::default(),
         })

@@ -82,6 +82,17 @@ pub(crate) fn reserved_prefix(resource: Resource<'_>) -> Fault {
     )
 }
 
+pub(crate) fn queue_limit(queue: &str, vhost: &str, limit: usize) -> Fault {
+    let text = format!(
+        "cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached"
+    );
+    Fault::new(ReplyCode::PreconditionFailed, text)
+}
+
+pub(crate) fn vhost_deleted(vhost: &str) -> Fault {
+    Fault::new(ReplyCode::ConnectionForced, format!("vhost '{vhost}' is deleted"))
+}
+
 pub(crate) fn default_exchange() -> Fault {
     Fault::new(ReplyCode::AccessRefused, "operation not permitted on the default exchange")
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Vhost;
+use super::{Topology, Vhost, refusals};
+use crate::protocol::Fault;
 
 /// The settings of a vhost as of one moment.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -40,6 +41,21 @@ impl Vhost {
     /// How many queues it may have; None: any number.
     pub(crate) fn queue_limit(&self) -> Option<usize> {
         self.settings.load().limits.max_queues.and_then(|limit| usize::try_from(limit).ok())
+    }
+
+    /// Refuses a new queue where there are as many as there may be.
+    pub(super) fn check_queue_limit(&self, topology: &Topology, queue: &str) -> Result<(), Fault> {
+        match self.queue_limit() {
+            Some(limit) if topology.queues.len() >= limit => {
+                Err(refusals::queue_limit(queue, &self.name, limit))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Replaces the settings.
+    pub(crate) fn set_settings(&self, settings: VhostSettings) {
+        self.settings.store(Arc::new(settings));
     }
 
     /// The type of queues that are declared without one; None: the node's.
