@@ -56,7 +56,6 @@ pub trait Users: Send + Sync + 'static {
     /// Creates one or replaces its settings; its permissions and limits stay.
     async fn put_user(&self, name: &str, settings: UserSettings) -> Result<Put, Error>;
 
-    /// Deletes these with their permissions, all or none, and closes their connections. Names that do not exist are
-    /// [`Error::NotFound`].
-    async fn delete_users(&self, names: &[String]) -> Result<(), Error>;
+    /// Deletes one with its permissions, and closes its connections.
+    async fn delete_user(&self, name: &str) -> Result<(), Error>;
 }

@@ -25,16 +25,16 @@ pub struct VhostView {
     pub extra: Object,
 }
 
-/// What can be set. What is `None` stays as it is, or is the default of a new vhost.
+/// A vhost as it is to be. As with RabbitMQ, changing one sets all of these, not only what the request names.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct VhostSettings {
     /// For people.
-    pub description: Option<String>,
+    pub description: String,
     /// For people and tools.
-    pub tags: Option<Vec<String>>,
-    /// `classic`, `quorum` or `stream`; an unknown one is [`Error::BadRequest`].
+    pub tags: Vec<String>,
+    /// `classic`, `quorum` or `stream`; none: the node's. The API has checked it.
     pub default_queue_type: Option<String>,
-    /// Turns the firehose on or off.
+    /// Turns the firehose on or off; none: as it is.
     pub tracing: Option<bool>,
 }
 
