@@ -99,8 +99,7 @@ pub enum Error {
     /// The request cannot be meant, or does not fit what there is (an inequivalent declaration, a queue in use): 400.
     #[error("{0}")]
     BadRequest(String),
-    /// The user may not do that to this object: 401, as RabbitMQ answers it. The text is for the user, such as
-    /// `access to queue 'q' in vhost '/' refused for user 'u'`.
+    /// The user may not do that to this object: 401. RabbitMQ's text is `Access refused.`, for names beginning with `amq.` too.
     #[error("{0}")]
     Refused(String),
     /// Not while the object is in the state in which it is: 409.

@@ -30,8 +30,8 @@ pub struct GlobalParameter {
 /// Parameters.
 #[async_trait]
 pub trait Parameters: Send + Sync + 'static {
-    /// All, or those of a component, or of a component in a vhost. Policies and limits, which have endpoints of their own, are not
-    /// among them.
+    /// All, or those of a component, or of a component in a vhost. Policies and limits of vhosts, which RabbitMQ lists here too,
+    /// need not be among them: the API adds them.
     async fn parameters(
         &self,
         component: Option<&str>,

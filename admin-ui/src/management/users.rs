@@ -53,7 +53,8 @@ pub trait Users: Send + Sync + 'static {
     /// One.
     async fn user(&self, name: &str) -> Result<UserView, Error>;
 
-    /// Creates one or replaces its settings; its permissions and limits stay.
+    /// Creates one or replaces its settings; its permissions and limits stay. An unknown algorithm, or a hash that it cannot have
+    /// made, is [`Error::BadRequest`].
     async fn put_user(&self, name: &str, settings: UserSettings) -> Result<Put, Error>;
 
     /// Deletes one with its permissions, and closes its connections.
