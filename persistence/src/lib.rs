@@ -28,6 +28,7 @@ mod message;
 mod reader;
 mod records;
 pub mod sqlite;
+mod stamp;
 mod store;
 
 pub use change::{Batch, Change, Completion, Publish, Queues};
@@ -37,10 +38,11 @@ pub use error::{CommitError, OpenError, ReadError};
 pub use gather::Gathered;
 pub use ids::{IdSet, MessageId, NextIds, QueueId, Ticket};
 pub use limits::Limits;
-pub use message::{Message, NAME_LEN_MAX};
+pub use message::{Message, NAME_LEN_MAX, PROPERTIES_LEN_MAX};
 pub use reader::{MessageReader, ReadDone};
 pub use records::{
     BindingRecord, Definitions, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord,
     VhostRecord,
 };
+pub use stamp::Stamp;
 pub use store::{Found, Reader, Recovered, Store, Upkeep};

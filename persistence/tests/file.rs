@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 
 use leveret_persistence::{
-    Change, Gathered, Message, MessageId, OpenError, Publish, QueueId, Queues, sqlite,
+    Change, Gathered, Message, MessageId, OpenError, Publish, QueueId, Queues, Stamp, sqlite,
 };
 use rusqlite::Connection;
 use support::{Backend, Sqlite, backlog, clean_up, commit, declare, publish, settle};
@@ -147,17 +147,29 @@ fn one_stuck_message_does_not_keep_the_bodies_around_it() {
 
 #[test]
 fn a_file_of_version_1_opens() {
-    let backend = Sqlite::new();
-    let database = Connection::open(backend.0.path().join(DATABASE)).expect("creates");
-    database.execute_batch(include_str!("fixtures/version-1.sql")).expect("the fixture is SQL");
-    drop(database);
-    let (_store, recovered) = backend.open();
+    let backend = file_of(include_str!("fixtures/version-1.sql"));
+    let (store, recovered) = backend.open();
     assert!(!recovered.clean);
     assert_eq!(recovered.next.message, 1_048_578);
     assert_eq!(recovered.next.queue, QueueId(4));
     assert_eq!(recovered.definitions.queues.len(), 2);
     let two: Vec<MessageId> = vec![3, 5_002];
     assert_eq!(backlog(&recovered), [(1, vec![2, 5_001, 5_002]), (2, two)].into());
+    let mut reader = store.reader().expect("opens");
+    let found = reader.read(&[2, 3, 5_001, 5_002], usize::MAX).expect("reads").messages;
+    let bodies: Vec<&[u8]> = found.iter().map(|(_, message)| message.body()).collect();
+    assert_eq!(bodies, [&b"two"[..], b"three", b"five", b"five"]);
+    assert_eq!(found[3].1, Message::new(b"both", b"", b"\0\0", b"five"));
+    assert!(found.iter().all(|(_, message)| message.stamp() == Stamp::default()));
+    assert_eq!(count(backend.0.path(), "entry"), 5);
+}
+
+/// A directory with a file that SQL makes.
+fn file_of(fixture: &str) -> Sqlite {
+    let backend = Sqlite::new();
+    let database = Connection::open(backend.0.path().join(DATABASE)).expect("creates");
+    database.execute_batch(fixture).expect("the fixture is SQL");
+    backend
 }
 
 #[test]
@@ -172,7 +184,7 @@ fn a_file_of_a_newer_version_is_refused_and_not_changed() {
     drop(database);
     let before = std::fs::read(&path).expect("reads");
     match sqlite::open(backend.0.path()) {
-        Err(OpenError::Newer { found: 1_000, known: 1 }) => {}
+        Err(OpenError::Newer { found: 1_000, known: 2 }) => {}
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("a newer file was opened"),
     }
@@ -197,7 +209,7 @@ fn damaged_notes_are_reported_and_nothing_is_guessed() {
     for sql in [
         "INSERT INTO block VALUES (1, 5, 5, '[[1,0]]')",
         "INSERT INTO settled VALUES (9, 'x')",
-        "INSERT INTO message VALUES (9000, 'x', '', '', x'', x'')",
+        "INSERT INTO message VALUES (9000, 'x', 0, 0, '', '', x'', x'')",
     ] {
         let backend = Sqlite::new();
         drop(backend.open());

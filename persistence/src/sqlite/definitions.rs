@@ -16,14 +16,15 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
     match change {
         Change::Settle { .. } => Ok(()),
         Change::PutVhost(vhost) => {
-            run(connection, "INSERT OR REPLACE INTO vhost VALUES (?1)", [&vhost.name])
+            run(connection, "INSERT OR REPLACE INTO vhost (name) VALUES (?1)", [&vhost.name])
         }
         Change::DeleteVhost { name } => {
             run(connection, "DELETE FROM vhost WHERE name = ?1", [name])
         }
         Change::PutUser(user) => run(
             connection,
-            "INSERT OR REPLACE INTO user VALUES (?1, ?2, ?3, ?4)",
+            "INSERT OR REPLACE INTO user (name, password_hash, hashing_algorithm, tags) \
+             VALUES (?1, ?2, ?3, ?4)",
             [&user.name, &user.password_hash, &user.hashing_algorithm, &user.tags],
         ),
         Change::DeleteUser { name } => run(connection, "DELETE FROM user WHERE name = ?1", [name]),
@@ -119,7 +120,9 @@ fn put_exchange(connection: &Connection, record: &ExchangeRecord) -> rusqlite::R
 fn put_queue(connection: &Connection, record: &QueueRecord) -> rusqlite::Result<()> {
     run(
         connection,
-        "INSERT OR REPLACE INTO queue VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR REPLACE INTO queue \
+             (id, vhost, name, durable, auto_delete, arguments, delivered_to) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
             record.id.0,
             record.vhost,

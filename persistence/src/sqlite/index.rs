@@ -10,8 +10,8 @@ use super::runs::{BLOCK_LEN, BlockId, Run, Runs, block_of, id_at, place_of};
 use crate::change::Publish;
 use crate::ids::{IdSet, MessageId, QueueId};
 
-/// What a row costs on disk besides its parts: cell header, column types, id.
-const ROW_OVERHEAD_BYTES: u64 = 16;
+/// What a row costs on disk besides its parts: cell header, column types, id, stamp.
+const ROW_OVERHEAD_BYTES: u64 = 24;
 
 /// Rows that no queue holds are deleted between the others once they take this much...
 const WASTE_BYTES_MIN: u64 = 4 << 20;

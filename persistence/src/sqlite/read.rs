@@ -73,7 +73,7 @@ fn read_file(
     {
         let mut statement = transaction
             .prepare_cached(
-                "SELECT id, exchange, routing_key, properties, body FROM message \
+                "SELECT id, arrived, flags, exchange, routing_key, properties, body FROM message \
                  WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
             )
             .map_err(sql_error)?;

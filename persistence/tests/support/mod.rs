@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use leveret_persistence::memory::{self, MemoryDisk};
 use leveret_persistence::{
     Batch, Change, Gathered, IdSet, Message, MessageId, Publish, QueueId, QueueRecord, Recovered,
-    Store, Upkeep, sqlite,
+    Stamp, Store, Upkeep, sqlite,
 };
 use tempfile::TempDir;
 
@@ -50,9 +50,16 @@ pub(crate) fn body(id: MessageId) -> Vec<u8> {
     format!("body of {id}").into_bytes()
 }
 
+/// The stamp of the message that the tests publish with an id.
+pub(crate) fn stamp(id: MessageId) -> Stamp {
+    let [.., flags] = id.to_be_bytes();
+    Stamp { arrived_ms: 1_795_379_430_000 + id, flags }
+}
+
 /// The message that the tests publish with an id.
 pub(crate) fn message(id: MessageId) -> Message {
-    Message::new(b"orders", format!("key.{id}").as_bytes(), &id.to_be_bytes(), &body(id))
+    let key = format!("key.{id}");
+    Message::new(b"orders", key.as_bytes(), &id.to_be_bytes(), &body(id)).stamped(stamp(id))
 }
 
 /// A durable publish.
@@ -121,6 +128,7 @@ pub(crate) fn readable(store: &dyn Store, ids: &[MessageId]) -> Vec<MessageId> {
     let found = reader.read(ids, usize::MAX).expect("the read succeeds").messages;
     for (id, found) in &found {
         assert_eq!(found, &message(*id), "message {id}");
+        assert_eq!(found.stamp(), stamp(*id), "message {id}");
     }
     found.into_iter().map(|(id, _)| id).collect()
 }
