@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::error::CommitError;
 use crate::ids::{MessageId, QueueId, Ticket};
 use crate::message::Message;
+use crate::progress::Progress;
 use crate::records::{
     BindingRecord, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord, VhostRecord,
 };
@@ -109,6 +110,15 @@ pub enum Change {
         queue: QueueId,
         /// The ids, as inclusive ranges in any order.
         ids: Vec<RangeInclusive<MessageId>>,
+    },
+    /// Notes what has happened to messages in a queue, for as long as it holds them. What it does
+    /// not hold in the store is ignored: what was settled, was never written because it was
+    /// settled before, or is only paged out.
+    PutProgress {
+        /// The queue.
+        queue: QueueId,
+        /// The progress of some of its messages, which replaces what was put before.
+        progress: Vec<Progress>,
     },
     /// Adds or replaces a vhost.
     PutVhost(VhostRecord),

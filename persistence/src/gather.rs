@@ -35,7 +35,8 @@ impl Gathered {
                     }
                 }
                 Change::DeleteQueue(queue) => elide(&mut publishes, *queue, &(0..=MessageId::MAX)),
-                Change::PutVhost(_)
+                Change::PutProgress { .. }
+                | Change::PutVhost(_)
                 | Change::DeleteVhost { .. }
                 | Change::PutUser(_)
                 | Change::DeleteUser { .. }

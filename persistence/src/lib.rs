@@ -25,6 +25,7 @@ mod ids;
 mod limits;
 pub mod memory;
 mod message;
+mod progress;
 mod reader;
 mod records;
 pub mod sqlite;
@@ -39,6 +40,7 @@ pub use gather::Gathered;
 pub use ids::{IdSet, MessageId, NextIds, QueueId, Ticket};
 pub use limits::Limits;
 pub use message::{Message, NAME_LEN_MAX, PROPERTIES_LEN_MAX};
+pub use progress::Progress;
 pub use reader::{MessageReader, ReadDone};
 pub use records::{
     BindingRecord, Definitions, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord,

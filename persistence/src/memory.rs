@@ -9,6 +9,7 @@ use crate::error::{CommitError, OpenError, ReadError};
 use crate::gather::Gathered;
 use crate::ids::{IdSet, MessageId, NextIds, QueueId};
 use crate::message::Message;
+use crate::progress::Progress;
 use crate::records::{
     BindingRecord, Definitions, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord,
     VhostRecord,
@@ -36,7 +37,8 @@ struct Content {
 
 struct Stored {
     message: Message,
-    queues: BTreeSet<QueueId>,
+    /// Who holds it, and what has happened to it there.
+    queues: BTreeMap<QueueId, Option<Progress>>,
     durable: bool,
 }
 
@@ -58,18 +60,23 @@ pub fn open(disk: &MemoryDisk) -> (MemoryStore, Recovered) {
     let mut content = disk.lock();
     let Content { messages, definitions, .. } = &mut *content;
     messages.retain(|_, stored| {
-        stored.queues.retain(|queue| definitions.queues.contains_key(queue));
+        stored.queues.retain(|queue, _| definitions.queues.contains_key(queue));
         stored.durable && !stored.queues.is_empty()
     });
     let mut backlog: HashMap<QueueId, IdSet> = HashMap::new();
+    let mut progress: HashMap<QueueId, Vec<Progress>> = HashMap::new();
     for (id, stored) in messages {
-        for queue in &stored.queues {
+        for (queue, of_message) in &stored.queues {
             backlog.entry(*queue).or_default().insert(*id);
+            if let Some(of_message) = of_message {
+                progress.entry(*queue).or_default().push(*of_message);
+            }
         }
     }
     let recovered = Recovered {
         definitions: content.definitions.list(),
         backlog,
+        progress,
         next: content.next,
         clean: std::mem::take(&mut content.clean),
     };
@@ -139,10 +146,12 @@ impl Content {
         self.next.message = self.next.message.max(publish.id + 1);
         let stored = self.messages.entry(publish.id).or_insert_with(|| Stored {
             message: publish.message.clone(),
-            queues: BTreeSet::new(),
+            queues: BTreeMap::new(),
             durable: publish.durable,
         });
-        stored.queues.extend(publish.queues.as_slice());
+        for queue in publish.queues.as_slice() {
+            stored.queues.entry(*queue).or_default();
+        }
     }
 
     fn apply(&mut self, change: &Change) {
@@ -153,6 +162,7 @@ impl Content {
                     self.settle(queue, *range.start(), *range.end());
                 }
             }
+            Change::PutProgress { queue, progress } => self.put_progress(queue, &progress),
             Change::PutVhost(vhost) => {
                 tables.vhosts.insert(vhost.name.clone(), vhost);
             }
@@ -197,6 +207,15 @@ impl Content {
                 if let Some(record) = tables.queues.get_mut(&queue) {
                     record.delivered_to = id;
                 }
+            }
+        }
+    }
+
+    fn put_progress(&mut self, queue: QueueId, progress: &[Progress]) {
+        for progress in progress {
+            let stored = self.messages.get_mut(&progress.id).filter(|stored| stored.durable);
+            if let Some(entry) = stored.and_then(|stored| stored.queues.get_mut(&queue)) {
+                *entry = Some(*progress);
             }
         }
     }

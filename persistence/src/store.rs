@@ -9,6 +9,7 @@ use crate::error::{CommitError, OpenError, ReadError};
 use crate::gather::Gathered;
 use crate::ids::{IdSet, MessageId, NextIds, QueueId};
 use crate::message::Message;
+use crate::progress::Progress;
 use crate::records::Definitions;
 
 /// A place that keeps messages and definitions. Owned by one thread.
@@ -83,6 +84,9 @@ pub struct Recovered {
     pub definitions: Definitions,
     /// The messages of every queue that has some. Only queues with a record are in it.
     pub backlog: HashMap<QueueId, IdSet>,
+    /// What had happened to messages of the backlog, by queue and in id order. Messages of which
+    /// nothing was put are not in it.
+    pub progress: HashMap<QueueId, Vec<Progress>>,
     /// The ids to go on with; hand them to [`Committer::start`](crate::Committer::start).
     pub next: NextIds,
     /// Whether the last stop was clean. If not, any message may have been delivered before.

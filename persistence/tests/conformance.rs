@@ -10,11 +10,12 @@ mod support;
 use std::collections::BTreeMap;
 
 use leveret_persistence::{
-    BindingRecord, Change, Definitions, ExchangeRecord, NextIds, PermissionRecord, QueueId,
-    UserRecord, VhostRecord,
+    BindingRecord, Change, Definitions, ExchangeRecord, NextIds, PermissionRecord, Progress,
+    QueueId, UserRecord, VhostRecord,
 };
 use support::{
-    Backend, backlog, clean_up, commit, declare, page_out, publish, queue, readable, settle,
+    Backend, backlog, clean_up, commit, declare, page_out, progress, progressed, publish,
+    put_progress, queue, readable, settle,
 };
 
 fn a_new_store_is_empty_and_clean(backend: &dyn Backend) {
@@ -177,6 +178,56 @@ fn entries_of_a_queue_without_a_record_are_forgotten_on_restart(backend: &dyn Ba
     assert_eq!(backlog(&recovered), BTreeMap::from([(1, vec![1])]));
 }
 
+fn progress_comes_back_with_the_messages(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1, 2]);
+    let publishes = [1, 2, 5_000].map(|id| publish(id, &[1, 2])).into();
+    commit(&mut *store, publishes, vec![put_progress(1, [5_000, 1])]);
+    let other = Progress { id: 5_000, deliveries: u32::MAX, retries: 7, due_ms: 0 };
+    let put = Change::PutProgress { queue: QueueId(2), progress: vec![progress(5_000), other] };
+    commit(&mut *store, vec![], vec![put]);
+    drop(store);
+    let (_store, recovered) = backend.open();
+    let expected = [(1, vec![progress(1), progress(5_000)]), (2, vec![other])];
+    let expected = expected.map(|(queue, progress)| (QueueId(queue), progress));
+    assert_eq!(recovered.progress, expected.into());
+}
+
+fn progress_of_what_is_not_held_is_ignored(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1, 2]);
+    commit(&mut *store, vec![publish(1, &[1, 2]), publish(2, &[1]), page_out(3, &[1])], vec![]);
+    // One that the same commit settles, whether it was written or not.
+    let changes = vec![settle(1, 4..=4), put_progress(1, [4]), put_progress(2, [4])];
+    commit(&mut *store, vec![publish(4, &[1])], changes);
+    commit(&mut *store, vec![], vec![settle(1, 1..=1), put_progress(1, [0, 1, 2, 3, 4, 5, 9_000])]);
+    commit(&mut *store, vec![publish(5, &[1])], vec![]);
+    drop(store);
+    let (_store, recovered) = backend.open();
+    assert_eq!(backlog(&recovered), BTreeMap::from([(1, vec![2, 5]), (2, vec![1])]));
+    assert_eq!(progressed(&recovered), BTreeMap::from([(1, vec![2])]));
+}
+
+fn progress_goes_with_its_entry(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1, 2, 3]);
+    commit(&mut *store, (1..=6).map(|id| publish(id, &[1, 2, 3])).collect(), vec![]);
+    let puts = vec![put_progress(1, 1..=6), put_progress(2, 1..=6), put_progress(3, 1..=6)];
+    commit(&mut *store, vec![], puts);
+    commit(&mut *store, vec![], vec![settle(1, 2..=6), Change::DeleteQueue(QueueId(3))]);
+    // In one commit, in either order.
+    let changes = vec![put_progress(2, [6]), settle(2, 5..=6), put_progress(2, [5])];
+    commit(&mut *store, vec![], changes);
+    let expected = BTreeMap::from([(1, vec![1]), (2, vec![1, 2, 3, 4])]);
+    for cleaned in [false, true] {
+        drop(store);
+        let recovered;
+        (store, recovered) = backend.open();
+        assert_eq!(progressed(&recovered), expected, "cleaned: {cleaned}");
+        clean_up(&mut *store);
+    }
+}
+
 fn paged_out_messages_can_be_read_and_are_forgotten_on_restart(backend: &dyn Backend) {
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1]);
@@ -332,6 +383,9 @@ macro_rules! conformance {
                 a_move_between_queues_is_one_commit,
                 a_deleted_queue_takes_its_entries_along,
                 entries_of_a_queue_without_a_record_are_forgotten_on_restart,
+                progress_comes_back_with_the_messages,
+                progress_of_what_is_not_held_is_ignored,
+                progress_goes_with_its_entry,
                 paged_out_messages_can_be_read_and_are_forgotten_on_restart,
                 a_message_can_be_paged_out_again,
                 ids_that_are_not_stored_are_left_out,

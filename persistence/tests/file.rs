@@ -9,7 +9,7 @@ use leveret_persistence::{
     Change, Gathered, Message, MessageId, OpenError, Publish, QueueId, Queues, Stamp, sqlite,
 };
 use rusqlite::Connection;
-use support::{Backend, Sqlite, backlog, clean_up, commit, declare, publish, settle};
+use support::{Backend, Sqlite, backlog, clean_up, commit, declare, publish, put_progress, settle};
 
 const DATABASE: &str = "leveret.db";
 
@@ -29,7 +29,8 @@ fn fill(backend: &Sqlite) -> Box<dyn leveret_persistence::Store> {
             0 => publish(id, &[1, 2]),
             _ => publish(id, &[1]),
         });
-        commit(&mut *store, publishes.collect(), vec![]);
+        let retried = put_progress(1, (first..first + 300).step_by(15));
+        commit(&mut *store, publishes.collect(), vec![retried]);
     }
     commit(
         &mut *store,
@@ -110,7 +111,7 @@ fn nothing_is_left_when_everything_is_settled() {
     let mut store = fill(&backend);
     commit(&mut *store, vec![], vec![settle(1, 0..=20_000), settle(2, 0..=20_000)]);
     clean_up(&mut *store);
-    for table in ["message", "block", "settled", "entry"] {
+    for table in ["message", "block", "settled", "entry", "progress"] {
         assert_eq!(count(backend.0.path(), table), 0, "{table}");
     }
 }
@@ -137,12 +138,13 @@ fn one_stuck_message_does_not_keep_the_bodies_around_it() {
     // And of small ones, once there is a pause.
     for first in (2_001..9_000).step_by(500) {
         let publishes = (first..first + 500).map(|id| publish(id, &[1])).collect();
-        commit(&mut *store, publishes, vec![]);
+        commit(&mut *store, publishes, vec![put_progress(1, first..first + 500)]);
     }
     commit(&mut *store, vec![], vec![settle(1, 2..=5_499), settle(1, 5_501..=9_000)]);
     clean_up(&mut *store);
     assert_eq!(count(backend.0.path(), "entry"), 2);
     assert_eq!(count(backend.0.path(), "message"), 2);
+    assert_eq!(count(backend.0.path(), "progress"), 1);
 }
 
 #[test]

@@ -10,11 +10,11 @@ use crate::records::{
     VhostRecord,
 };
 
-/// Writes a change of the definitions. Settles, which are none, are the log's business; of a
-/// deleted queue only the record is deleted here.
+/// Writes a change of the definitions. Of the others nothing is written: they are the log's
+/// business. Of a deleted queue only the record is deleted here.
 pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
     match change {
-        Change::Settle { .. } => Ok(()),
+        Change::Settle { .. } | Change::PutProgress { .. } => Ok(()),
         Change::PutVhost(vhost) => {
             run(connection, "INSERT OR REPLACE INTO vhost (name) VALUES (?1)", [&vhost.name])
         }

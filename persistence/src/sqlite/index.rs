@@ -109,6 +109,11 @@ impl Index {
         }
     }
 
+    /// Whether a queue holds a message.
+    pub(super) fn holds(&self, queue: QueueId, id: MessageId) -> bool {
+        self.blocks.get(&block_of(id)).is_some_and(|block| block.runs.holds(queue, place_of(id)))
+    }
+
     /// A block, if it has entries or rows.
     pub(super) fn block(&self, id: BlockId) -> Option<&Block> {
         self.blocks.get(&id)
@@ -233,6 +238,10 @@ mod tests {
         let (removed, touched) = remove(&mut index, 1, 1001..=9000);
         assert_eq!(removed, [(1030, 1030), (9000, 9000)]);
         assert_eq!(touched, [1, 8]);
+        for (queue, id, held) in [(1, 1000, true), (1, 1030, false), (2, 5000, true)] {
+            assert_eq!(index.holds(QueueId(queue), id), held, "{queue} {id}");
+            assert!(!index.holds(QueueId(3 - queue), id), "{id}");
+        }
         let backlog = index.backlog();
         assert_eq!(backlog[&QueueId(1)].iter().collect::<Vec<_>>(), [1000]);
         assert_eq!(backlog[&QueueId(2)].iter().collect::<Vec<_>>(), [5000]);

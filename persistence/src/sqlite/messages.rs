@@ -2,6 +2,7 @@
 //! durable log and the page-out file both have such a table.
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql};
@@ -127,21 +128,21 @@ pub(super) fn sweep(
     Ok(())
 }
 
-/// Deletes the rows of a block that nobody holds and notes it in the index.
+/// Deletes the rows of a block that nobody holds and notes it in the index. Returns their places.
 pub(super) fn prune(
     connection: &Connection,
     index: &mut Index,
     block: BlockId,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Vec<RangeInclusive<u16>>> {
     let Some(entry) = index.block_mut(block) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let (held, gaps) = entry.runs.unheld();
-    for gap in gaps {
+    for gap in &gaps {
         delete(connection, block, *gap.start(), *gap.end())?;
     }
     entry.pruned(u64::from(held));
-    Ok(())
+    Ok(gaps)
 }
 
 fn delete(connection: &Connection, block: BlockId, first: u16, last: u16) -> rusqlite::Result<()> {

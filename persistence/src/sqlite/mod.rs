@@ -10,6 +10,7 @@ mod index;
 mod log;
 mod messages;
 mod paged;
+mod progress;
 mod read;
 mod recovery;
 mod runs;
@@ -31,6 +32,7 @@ use connection::{Sync, checkpoint, files, lock, open_writer};
 use convert::{commit_error, open_error, open_io_error, sql_id};
 use log::Log;
 use paged::Paged;
+use progress::ProgressRows;
 use read::SqliteReader;
 
 /// Ids by which `meta.next_message_id` runs ahead of the ids that were written.
@@ -82,11 +84,14 @@ pub fn open(dir: &Path) -> Result<(SqliteStore, Recovered), OpenError> {
         backlog.remove(queue);
         log.settle_for_good(*queue);
     }
+    let (rows, progress) = ProgressRows::load(&connection, &path, &log.index)?;
+    log.progress = rows;
     begin_run(&mut connection, &mut log).map_err(|error| open_error(&path, &error))?;
 
     let recovered = Recovered {
         definitions,
         backlog,
+        progress,
         next: NextIds { message: id_ceiling, queue: QueueId(next_queue) },
         clean,
     };
@@ -132,6 +137,9 @@ impl SqliteStore {
             match change {
                 Change::Settle { queue, ids } => {
                     ids.iter().for_each(|ids| self.log.settle(*queue, ids));
+                }
+                Change::PutProgress { queue, progress } => {
+                    self.log.put_progress(&transaction, *queue, progress)?;
                 }
                 Change::DeleteQueue(queue) => {
                     self.log.settle_for_good(*queue);

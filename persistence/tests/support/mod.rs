@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 
 use leveret_persistence::memory::{self, MemoryDisk};
 use leveret_persistence::{
-    Batch, Change, Gathered, IdSet, Message, MessageId, Publish, QueueId, QueueRecord, Recovered,
-    Stamp, Store, Upkeep, sqlite,
+    Batch, Change, Gathered, IdSet, Message, MessageId, Progress, Publish, QueueId, QueueRecord,
+    Recovered, Stamp, Store, Upkeep, sqlite,
 };
 use tempfile::TempDir;
 
@@ -76,6 +76,29 @@ pub(crate) fn page_out(id: MessageId, queues: &[u32]) -> Publish {
 /// A settle of some ids.
 pub(crate) fn settle(queue: u32, ids: RangeInclusive<MessageId>) -> Change {
     Change::Settle { queue: QueueId(queue), ids: vec![ids] }
+}
+
+/// The progress that the tests put for a message.
+pub(crate) fn progress(id: MessageId) -> Progress {
+    let [.., deliveries] = id.to_be_bytes();
+    let retries = u32::from(deliveries) / 2;
+    Progress { id, deliveries: deliveries.into(), retries, due_ms: 1_795_379_430_000 + id }
+}
+
+/// Puts the progress of messages.
+pub(crate) fn put_progress(queue: u32, ids: impl IntoIterator<Item = MessageId>) -> Change {
+    let progress = ids.into_iter().map(progress).collect();
+    Change::PutProgress { queue: QueueId(queue), progress }
+}
+
+/// The recovered progress, after checking that it is what was put, as lists of ids.
+pub(crate) fn progressed(recovered: &Recovered) -> BTreeMap<u32, Vec<MessageId>> {
+    let check = |found: &Progress| {
+        assert_eq!(*found, progress(found.id));
+        found.id
+    };
+    let ids = |list: &Vec<Progress>| list.iter().map(check).collect();
+    recovered.progress.iter().map(|(queue, list)| (queue.0, ids(list))).collect()
 }
 
 /// The record of a queue.
