@@ -13,6 +13,7 @@ use crate::progress::Progress;
 use crate::records::{
     BindingRecord, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord, VhostRecord,
 };
+use crate::remembered::RememberedKey;
 
 /// The queues a message goes to. Most messages go to one, which then costs no allocation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -119,6 +120,26 @@ pub enum Change {
         queue: QueueId,
         /// The progress of some of its messages, which replaces what was put before.
         progress: Vec<Progress>,
+    },
+    /// Remembers keys, in order. One that is remembered already gets the new end and becomes the
+    /// newest.
+    Remember {
+        /// For whom: any text.
+        owner: String,
+        /// The keys.
+        keys: Vec<RememberedKey>,
+    },
+    /// Forgets some keys of an owner.
+    Forget {
+        /// For whom they were remembered.
+        owner: String,
+        /// The keys.
+        keys: Vec<Vec<u8>>,
+    },
+    /// Forgets all keys of an owner.
+    ForgetOwner {
+        /// For whom they were remembered.
+        owner: String,
     },
     /// Adds or replaces a vhost.
     PutVhost(VhostRecord),

@@ -36,6 +36,9 @@ impl Gathered {
                 }
                 Change::DeleteQueue(queue) => elide(&mut publishes, *queue, &(0..=MessageId::MAX)),
                 Change::PutProgress { .. }
+                | Change::Remember { .. }
+                | Change::Forget { .. }
+                | Change::ForgetOwner { .. }
                 | Change::PutVhost(_)
                 | Change::DeleteVhost { .. }
                 | Change::PutUser(_)

@@ -28,6 +28,7 @@ mod message;
 mod progress;
 mod reader;
 mod records;
+mod remembered;
 pub mod sqlite;
 mod stamp;
 mod store;
@@ -46,5 +47,6 @@ pub use records::{
     BindingRecord, Definitions, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord,
     VhostRecord,
 };
+pub use remembered::RememberedKey;
 pub use stamp::Stamp;
 pub use store::{Found, Reader, Recovered, Store, Upkeep};

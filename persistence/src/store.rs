@@ -11,6 +11,7 @@ use crate::ids::{IdSet, MessageId, NextIds, QueueId};
 use crate::message::Message;
 use crate::progress::Progress;
 use crate::records::Definitions;
+use crate::remembered::RememberedKey;
 
 /// A place that keeps messages and definitions. Owned by one thread.
 pub trait Store: Send {
@@ -87,6 +88,8 @@ pub struct Recovered {
     /// What had happened to messages of the backlog, by queue and in id order. Messages of which
     /// nothing was put are not in it.
     pub progress: HashMap<QueueId, Vec<Progress>>,
+    /// The remembered keys of every owner that has some, oldest first.
+    pub remembered: HashMap<String, Vec<RememberedKey>>,
     /// The ids to go on with; hand them to [`Committer::start`](crate::Committer::start).
     pub next: NextIds,
     /// Whether the last stop was clean. If not, any message may have been delivered before.

@@ -14,8 +14,8 @@ use leveret_persistence::{
     QueueId, UserRecord, VhostRecord,
 };
 use support::{
-    Backend, backlog, clean_up, commit, declare, page_out, progress, progressed, publish,
-    put_progress, queue, readable, settle,
+    Backend, backlog, clean_up, commit, declare, forget, page_out, progress, progressed, publish,
+    put_progress, queue, readable, remember, remembered, settle,
 };
 
 fn a_new_store_is_empty_and_clean(backend: &dyn Backend) {
@@ -228,6 +228,44 @@ fn progress_goes_with_its_entry(backend: &dyn Backend) {
     }
 }
 
+fn remembered_keys_come_back_in_the_order_in_which_they_were_put(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    let changes = vec![remember("a", &[("z", 5), ("y", 0)]), remember("b", &[("y", 7)])];
+    commit(&mut *store, vec![], changes);
+    commit(&mut *store, vec![], vec![remember("a", &[("x", 6), ("z", 9), ("", 1)])]);
+    let mut expected = vec![("y", 0), ("x", 6), ("z", 9), ("", 1)];
+    drop(store);
+    let (mut store, recovered) = backend.open();
+    assert_eq!(remembered(&recovered), [("a", expected.clone()), ("b", vec![("y", 7)])].into());
+    // What is put after a restart is newer than what was there.
+    commit(&mut *store, vec![], vec![remember("a", &[("w", 2), ("y", 3)])]);
+    expected.remove(0);
+    expected.extend([("w", 2), ("y", 3)]);
+    drop(store);
+    let (_store, recovered) = backend.open();
+    assert_eq!(remembered(&recovered), [("a", expected), ("b", vec![("y", 7)])].into());
+}
+
+fn forgotten_keys_are_gone_and_no_others(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    let keys = [("x", 1), ("y", 2), ("z", 3)];
+    commit(&mut *store, vec![], ["a", "b", "c"].map(|owner| remember(owner, &keys)).into());
+    let forgets = vec![
+        forget("a", &["y", "unknown"]),
+        forget("unknown", &["y"]),
+        Change::ForgetOwner { owner: "b".to_owned() },
+        Change::ForgetOwner { owner: "unknown".to_owned() },
+        // In one commit the order counts.
+        Change::ForgetOwner { owner: "c".to_owned() },
+        remember("c", &[("y", 4)]),
+    ];
+    commit(&mut *store, vec![], forgets);
+    drop(store);
+    let (_store, recovered) = backend.open();
+    let expected = [("a", vec![("x", 1), ("z", 3)]), ("c", vec![("y", 4)])];
+    assert_eq!(remembered(&recovered), expected.into());
+}
+
 fn paged_out_messages_can_be_read_and_are_forgotten_on_restart(backend: &dyn Backend) {
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1]);
@@ -386,6 +424,8 @@ macro_rules! conformance {
                 progress_comes_back_with_the_messages,
                 progress_of_what_is_not_held_is_ignored,
                 progress_goes_with_its_entry,
+                remembered_keys_come_back_in_the_order_in_which_they_were_put,
+                forgotten_keys_are_gone_and_no_others,
                 paged_out_messages_can_be_read_and_are_forgotten_on_restart,
                 a_message_can_be_paged_out_again,
                 ids_that_are_not_stored_are_left_out,

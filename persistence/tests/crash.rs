@@ -11,20 +11,24 @@ use std::sync::mpsc;
 
 use leveret_persistence::{Change, Committer, Limits, MessageId, Publish, QueueId, sqlite};
 use support::{
-    Backend, Sqlite, backlog, batch, commit, declare, progressed, publish, put_progress, settle,
+    Backend, Sqlite, backlog, batch, commit, declare, progressed, publish, put_progress, remember,
+    remembered, settle,
 };
 
 const CHILD_DIRECTORY: &str = "LEVERET_CRASH_TEST_DIRECTORY";
 const PER_COMMIT: u64 = 30;
 
 /// The commits of these tests, by number from 1: each publishes to two queues, puts progress
-/// for some of it, and settles most of what was published a few commits before, in one of them.
+/// for some of it, remembers one of seven keys, and settles most of what was published a few commits before, in one of them.
 fn nth_commit(number: u64) -> (Vec<Publish>, Vec<Change>) {
     let first = first_id(number);
     let publishes = (first..first + PER_COMMIT)
         .map(|id| publish(id, if id.is_multiple_of(3) { &[1, 2] } else { &[1] }))
         .collect();
-    let mut changes = vec![put_progress(1, progressed_in(first..first + PER_COMMIT))];
+    let mut changes = vec![
+        put_progress(1, progressed_in(first..first + PER_COMMIT)),
+        remember("producer", &[(&format!("batch {}", number % 7), number)]),
+    ];
     if number > 4 {
         let first = first_id(number - 4);
         changes.push(settle(1, first..=first + PER_COMMIT - 2));
@@ -61,6 +65,12 @@ fn commits_in(directory: &Path) -> u64 {
     assert_eq!(found, state_after(commits));
     let held = found.get(&1).map(|ids| (1, progressed_in(ids.iter().copied())));
     assert_eq!(progressed(&recovered), held.into_iter().collect());
+    let keys: Vec<_> = (1.max(commits.saturating_sub(6))..=commits)
+        .map(|number| (format!("batch {}", number % 7), number))
+        .collect();
+    let keys: Vec<_> = keys.iter().map(|(key, number)| (key.as_str(), *number)).collect();
+    let found = remembered(&recovered).remove("producer").unwrap_or_default();
+    assert_eq!(found, keys);
     assert!(recovered.next.message > published);
     commits
 }

@@ -9,7 +9,9 @@ use leveret_persistence::{
     Change, Gathered, Message, MessageId, OpenError, Publish, QueueId, Queues, Stamp, sqlite,
 };
 use rusqlite::Connection;
-use support::{Backend, Sqlite, backlog, clean_up, commit, declare, publish, put_progress, settle};
+use support::{
+    Backend, Sqlite, backlog, clean_up, commit, declare, publish, put_progress, remember, settle,
+};
 
 const DATABASE: &str = "leveret.db";
 
@@ -32,6 +34,7 @@ fn fill(backend: &Sqlite) -> Box<dyn leveret_persistence::Store> {
         let retried = put_progress(1, (first..first + 300).step_by(15));
         commit(&mut *store, publishes.collect(), vec![retried]);
     }
+    commit(&mut *store, vec![], vec![remember("/ orders", &[("order 17", 0)])]);
     commit(
         &mut *store,
         vec![],

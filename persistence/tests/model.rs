@@ -1,4 +1,4 @@
-//! Random publishes, settles, progress, deletions, clean-ups and restarts against a plain map.
+//! Random publishes, settles, progress, remembered keys, deletions, clean-ups and restarts against a plain map.
 #![expect(clippy::indexing_slicing, reason = "a model that is wrong may stop")]
 
 mod support;
@@ -31,6 +31,11 @@ enum Step {
         from: u16,
         count: u64,
     },
+    /// Remembers a key; one in four is forgotten instead.
+    Remember {
+        key: u8,
+        until_ms: u64,
+    },
     /// Settles by share of the ids so far.
     Settle {
         queue: u32,
@@ -62,6 +67,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(queue, from, to)| Step::Settle { queue, from, to }),
         4 => (queue.clone(), any::<u16>(), 1..30_u64)
             .prop_map(|(queue, from, count)| Step::Progress { queue, from, count }),
+        2 => (any::<u8>(), any::<u32>())
+            .prop_map(|(key, until)| Step::Remember { key, until_ms: until.into() }),
         1 => queue.prop_map(|queue| Step::Delete { queue }),
         1 => Just(Step::CleanUp),
         2 => any::<bool>().prop_map(|clean| Step::Restart { clean }),
@@ -79,6 +86,8 @@ struct Run<'a> {
     durable: BTreeSet<(u32, MessageId)>,
     paged: BTreeSet<(u32, MessageId)>,
     progress: BTreeSet<(u32, MessageId)>,
+    /// Oldest first, with ends.
+    remembered: Vec<(String, u64)>,
     left_out: Vec<MessageId>,
 }
 
@@ -94,6 +103,7 @@ impl<'a> Run<'a> {
             durable: BTreeSet::new(),
             paged: BTreeSet::new(),
             progress: BTreeSet::new(),
+            remembered: Vec::new(),
             left_out: Vec::new(),
         };
         (0..QUEUES).for_each(|_| run.declare());
@@ -151,6 +161,7 @@ impl<'a> Run<'a> {
                 self.progress.extend(held);
                 self.commit(Vec::new(), vec![support::put_progress(queue, ids)]);
             }
+            Step::Remember { key, until_ms } => self.remember(key, until_ms),
             Step::Delete { queue } => {
                 let queue = self.queues.remove(queue as usize);
                 self.durable.retain(|(q, _)| *q != queue);
@@ -161,6 +172,21 @@ impl<'a> Run<'a> {
             Step::CleanUp => clean_up(self.store()),
             Step::Restart { clean } => self.restart(clean),
         }
+    }
+
+    fn remember(&mut self, key: u8, until_ms: u64) {
+        let forget = key.is_multiple_of(4);
+        let key = format!("key {}", key % 16 / 4);
+        self.remembered.retain(|(other, _)| *other != key);
+        let change = if forget {
+            support::forget("owner", &[&key])
+        } else {
+            support::remember("owner", &[(&key, until_ms)])
+        };
+        if !forget {
+            self.remembered.push((key, until_ms));
+        }
+        self.commit(Vec::new(), vec![change]);
     }
 
     /// The id at a share of the ids so far.
@@ -206,6 +232,9 @@ impl<'a> Run<'a> {
             expected.entry(*queue).or_default().push(*id);
         }
         assert_eq!(support::progressed(recovered), expected);
+        let keys = support::remembered(recovered).remove("owner").unwrap_or_default();
+        let expected = self.remembered.iter().map(|(key, until_ms)| (key.as_str(), *until_ms));
+        assert_eq!(keys, expected.collect::<Vec<_>>());
         let highest = self.durable.iter().map(|(_, id)| *id).max().unwrap_or(0);
         assert!(recovered.next.message > highest);
         let queues: Vec<u32> = recovered.definitions.queues.iter().map(|q| q.id.0).collect();

@@ -10,11 +10,15 @@ use crate::records::{
     VhostRecord,
 };
 
-/// Writes a change of the definitions. Of the others nothing is written: they are the log's
-/// business. Of a deleted queue only the record is deleted here.
+/// Writes a change of the definitions. Of the others nothing is written: they belong to other
+/// tables. Of a deleted queue only the record is deleted here.
 pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
     match change {
-        Change::Settle { .. } | Change::PutProgress { .. } => Ok(()),
+        Change::Settle { .. }
+        | Change::PutProgress { .. }
+        | Change::Remember { .. }
+        | Change::Forget { .. }
+        | Change::ForgetOwner { .. } => Ok(()),
         Change::PutVhost(vhost) => {
             run(connection, "INSERT OR REPLACE INTO vhost (name) VALUES (?1)", [&vhost.name])
         }

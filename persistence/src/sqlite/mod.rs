@@ -13,6 +13,7 @@ mod paged;
 mod progress;
 mod read;
 mod recovery;
+mod remembered;
 mod runs;
 mod schema;
 
@@ -34,6 +35,7 @@ use log::Log;
 use paged::Paged;
 use progress::ProgressRows;
 use read::SqliteReader;
+use remembered::Remembered;
 
 /// Ids by which `meta.next_message_id` runs ahead of the ids that were written.
 const ID_RESERVE: u64 = 1 << 20;
@@ -49,6 +51,7 @@ pub struct SqliteStore {
     connection: Connection,
     paged: Paged,
     log: Log,
+    remembered: Remembered,
     /// What `meta.next_message_id` says.
     id_ceiling: MessageId,
     checkpointed: bool,
@@ -69,6 +72,7 @@ pub fn open(dir: &Path) -> Result<(SqliteStore, Recovered), OpenError> {
     schema::migrate(&mut connection, &path)?;
     let definitions = definitions::load(&connection).map_err(|error| open_error(&path, &error))?;
     let mut log = recovery::load(&connection, &path)?;
+    let (numbering, remembered) = Remembered::load(&connection, &path)?;
     let clean = recovery::meta(&connection, &path, "clean")? == 1;
     let id_ceiling = recovery::meta(&connection, &path, "next_message_id")?;
     let next_queue = recovery::meta(&connection, &path, "next_queue_id")?;
@@ -92,6 +96,7 @@ pub fn open(dir: &Path) -> Result<(SqliteStore, Recovered), OpenError> {
         definitions,
         backlog,
         progress,
+        remembered,
         next: NextIds { message: id_ceiling, queue: QueueId(next_queue) },
         clean,
     };
@@ -101,6 +106,7 @@ pub fn open(dir: &Path) -> Result<(SqliteStore, Recovered), OpenError> {
         connection,
         paged: Paged::create(dir)?,
         log,
+        remembered: numbering,
         id_ceiling,
         checkpointed: true,
         _lock: lock,
@@ -141,6 +147,11 @@ impl SqliteStore {
                 Change::PutProgress { queue, progress } => {
                     self.log.put_progress(&transaction, *queue, progress)?;
                 }
+                Change::Remember { owner, keys } => {
+                    self.remembered.put(&transaction, owner, keys)?;
+                }
+                Change::Forget { owner, keys } => remembered::forget(&transaction, owner, keys)?,
+                Change::ForgetOwner { owner } => remembered::forget_owner(&transaction, owner)?,
                 Change::DeleteQueue(queue) => {
                     self.log.settle_for_good(*queue);
                     definitions::apply(&transaction, change)?;

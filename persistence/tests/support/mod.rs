@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use leveret_persistence::memory::{self, MemoryDisk};
 use leveret_persistence::{
     Batch, Change, Gathered, IdSet, Message, MessageId, Progress, Publish, QueueId, QueueRecord,
-    Recovered, Stamp, Store, Upkeep, sqlite,
+    Recovered, RememberedKey, Stamp, Store, Upkeep, sqlite,
 };
 use tempfile::TempDir;
 
@@ -99,6 +99,30 @@ pub(crate) fn progressed(recovered: &Recovered) -> BTreeMap<u32, Vec<MessageId>>
     };
     let ids = |list: &Vec<Progress>| list.iter().map(check).collect();
     recovered.progress.iter().map(|(queue, list)| (queue.0, ids(list))).collect()
+}
+
+/// Remembers keys, which are texts, until a time.
+pub(crate) fn remember(owner: &str, keys: &[(&str, u64)]) -> Change {
+    let key = |(key, until_ms): &(&str, u64)| RememberedKey {
+        key: key.as_bytes().to_vec(),
+        until_ms: *until_ms,
+    };
+    Change::Remember { owner: owner.to_owned(), keys: keys.iter().map(key).collect() }
+}
+
+/// Forgets keys.
+pub(crate) fn forget(owner: &str, keys: &[&str]) -> Change {
+    let keys = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
+    Change::Forget { owner: owner.to_owned(), keys }
+}
+
+/// The recovered keys as texts, with their ends.
+pub(crate) fn remembered(recovered: &Recovered) -> BTreeMap<&str, Vec<(&str, u64)>> {
+    fn texts(keys: &[RememberedKey]) -> Vec<(&str, u64)> {
+        let text = |key| str::from_utf8(key).expect("the tests remember texts");
+        keys.iter().map(|key| (text(&key.key), key.until_ms)).collect()
+    }
+    recovered.remembered.iter().map(|(owner, keys)| (owner.as_str(), texts(keys))).collect()
 }
 
 /// The record of a queue.

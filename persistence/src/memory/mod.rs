@@ -1,6 +1,8 @@
 //! A store in memory: for tests, which can stop and reopen it or let it fail, and for a broker
 //! that need not survive a restart. The plainest reading of what [`Store`] promises.
 
+mod remembered;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +17,7 @@ use crate::records::{
     VhostRecord,
 };
 use crate::store::{Found, Reader, Recovered, Store, Upkeep};
+use remembered::Remembered;
 
 /// What survives a [`MemoryStore`]: keep a clone to open it again, as after a restart.
 #[derive(Clone, Default)]
@@ -30,6 +33,7 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct Content {
     messages: BTreeMap<MessageId, Stored>,
+    remembered: Remembered,
     definitions: Tables,
     next: NextIds,
     clean: bool,
@@ -77,6 +81,7 @@ pub fn open(disk: &MemoryDisk) -> (MemoryStore, Recovered) {
         definitions: content.definitions.list(),
         backlog,
         progress,
+        remembered: content.remembered.list(),
         next: content.next,
         clean: std::mem::take(&mut content.clean),
     };
@@ -163,6 +168,9 @@ impl Content {
                 }
             }
             Change::PutProgress { queue, progress } => self.put_progress(queue, &progress),
+            Change::Remember { owner, keys } => self.remembered.put(&owner, keys),
+            Change::Forget { owner, keys } => self.remembered.forget(&owner, keys),
+            Change::ForgetOwner { owner } => self.remembered.forget_owner(&owner),
             Change::PutVhost(vhost) => {
                 tables.vhosts.insert(vhost.name.clone(), vhost);
             }
