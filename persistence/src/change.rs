@@ -11,7 +11,8 @@ use crate::ids::{MessageId, QueueId, Ticket};
 use crate::message::Message;
 use crate::progress::Progress;
 use crate::records::{
-    BindingRecord, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord, VhostRecord,
+    BindingRecord, ExchangeRecord, GlobalParameterRecord, ParameterRecord, PermissionRecord,
+    QueueRecord, TopicPermissionRecord, UserRecord, VhostRecord,
 };
 use crate::remembered::RememberedKey;
 
@@ -143,7 +144,8 @@ pub enum Change {
     },
     /// Adds or replaces a vhost.
     PutVhost(VhostRecord),
-    /// Deletes a vhost, and only it: what was in it is the caller's to delete.
+    /// Deletes a vhost, and only it: what was in it, and its parameters, are the caller's to
+    /// delete.
     DeleteVhost {
         /// Its name.
         name: String,
@@ -163,6 +165,35 @@ pub enum Change {
         user: String,
         /// The vhost.
         vhost: String,
+    },
+    /// Adds or replaces what a user may do at a topic exchange.
+    PutTopicPermission(TopicPermissionRecord),
+    /// Deletes what a user may do at a topic exchange.
+    DeleteTopicPermission {
+        /// The user.
+        user: String,
+        /// The vhost.
+        vhost: String,
+        /// The exchange.
+        exchange: String,
+    },
+    /// Adds or replaces a parameter of a vhost.
+    PutParameter(ParameterRecord),
+    /// Deletes a parameter of a vhost.
+    DeleteParameter {
+        /// The vhost.
+        vhost: String,
+        /// What it is a parameter of.
+        component: String,
+        /// Its name.
+        name: String,
+    },
+    /// Adds or replaces a global parameter.
+    PutGlobalParameter(GlobalParameterRecord),
+    /// Deletes a global parameter.
+    DeleteGlobalParameter {
+        /// Its name.
+        name: String,
     },
     /// Adds or replaces an exchange.
     PutExchange(ExchangeRecord),

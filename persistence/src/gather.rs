@@ -45,6 +45,12 @@ impl Gathered {
                 | Change::DeleteUser { .. }
                 | Change::PutPermission(_)
                 | Change::DeletePermission { .. }
+                | Change::PutTopicPermission(_)
+                | Change::DeleteTopicPermission { .. }
+                | Change::PutParameter(_)
+                | Change::DeleteParameter { .. }
+                | Change::PutGlobalParameter(_)
+                | Change::DeleteGlobalParameter { .. }
                 | Change::PutExchange(_)
                 | Change::DeleteExchange { .. }
                 | Change::PutQueue(_)

@@ -44,8 +44,8 @@ pub use message::{Message, NAME_LEN_MAX, PROPERTIES_LEN_MAX};
 pub use progress::Progress;
 pub use reader::{MessageReader, ReadDone};
 pub use records::{
-    BindingRecord, Definitions, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord,
-    VhostRecord,
+    BindingRecord, Definitions, ExchangeRecord, GlobalParameterRecord, ParameterRecord,
+    PermissionRecord, QueueRecord, TopicPermissionRecord, UserRecord, VhostRecord,
 };
 pub use remembered::RememberedKey;
 pub use stamp::Stamp;

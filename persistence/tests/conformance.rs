@@ -10,8 +10,9 @@ mod support;
 use std::collections::BTreeMap;
 
 use leveret_persistence::{
-    BindingRecord, Change, Definitions, ExchangeRecord, NextIds, PermissionRecord, Progress,
-    QueueId, UserRecord, VhostRecord,
+    BindingRecord, Change, Definitions, ExchangeRecord, GlobalParameterRecord, NextIds,
+    ParameterRecord, PermissionRecord, Progress, QueueId, QueueRecord, TopicPermissionRecord,
+    UserRecord, VhostRecord,
 };
 use support::{
     Backend, backlog, clean_up, commit, declare, forget, page_out, progress, progressed, publish,
@@ -67,6 +68,11 @@ fn a_put_record_replaces_the_one_with_its_key(backend: &dyn Backend) {
     let mut changed = every_kind_of_definition();
     changed.users[0].password_hash = "other".to_owned();
     changed.permissions[0].read = "^$".to_owned();
+    changed.vhosts[0].description = String::new();
+    changed.topic_permissions[0].write = "^$".to_owned();
+    changed.parameters[0].value = "{}".to_owned();
+    changed.parameters[0].updated_ms += 1;
+    changed.global_parameters[0].value = "1".to_owned();
     changed.exchanges[0].arguments = "{}".to_owned();
     changed.queues[0].arguments = "{}".to_owned();
     let delivered = Change::DeliveredTo { queue: QueueId(1), id: 77 };
@@ -89,6 +95,17 @@ fn deleted_definitions_are_gone_and_no_others(backend: &dyn Backend) {
         Change::DeleteVhost { name: text("/") },
         Change::DeleteUser { name: text("guest") },
         Change::DeletePermission { user: text("guest"), vhost: text("/") },
+        Change::DeleteTopicPermission {
+            user: text("guest"),
+            vhost: text("/"),
+            exchange: text("audit"),
+        },
+        Change::DeleteParameter {
+            vhost: text("/"),
+            component: text("operator_policy"),
+            name: text("short"),
+        },
+        Change::DeleteGlobalParameter { name: text("cluster_name") },
         Change::DeleteExchange { vhost: text("/"), name: text("orders") },
         Change::DeleteQueue(QueueId(1)),
         Change::DeleteBinding(bindings[0].clone()),
@@ -102,6 +119,9 @@ fn deleted_definitions_are_gone_and_no_others(backend: &dyn Backend) {
     left.vhosts.remove(0);
     left.users.remove(0);
     left.permissions.remove(0);
+    left.topic_permissions.remove(0);
+    left.parameters.remove(0);
+    left.global_parameters.remove(0);
     left.exchanges.remove(0);
     left.queues.remove(0);
     left.bindings.remove(0);
@@ -328,13 +348,21 @@ fn every_kind_of_definition() -> Definitions {
     let text = str::to_owned;
     let names = ["/", "staging"];
     Definitions {
-        vhosts: names.map(|name| VhostRecord { name: text(name) }).into(),
+        vhosts: names
+            .map(|name| VhostRecord {
+                name: text(name),
+                description: text("the shop"),
+                tags: text("production,eu"),
+                default_queue_type: text("quorum"),
+            })
+            .into(),
         users: ["guest", "root"]
             .map(|name| UserRecord {
                 name: text(name),
                 password_hash: text("kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"),
                 hashing_algorithm: text("rabbit_password_hashing_sha256"),
                 tags: text("administrator"),
+                limits: text(r#"{"max-connections":10}"#),
             })
             .into(),
         permissions: names
@@ -345,6 +373,27 @@ fn every_kind_of_definition() -> Definitions {
                 write: text("^orders\\."),
                 read: text(""),
             })
+            .into(),
+        topic_permissions: ["audit", "orders"]
+            .map(|exchange| TopicPermissionRecord {
+                user: text("guest"),
+                vhost: text("/"),
+                exchange: text(exchange),
+                write: text("^eu\\."),
+                read: text(".*"),
+            })
+            .into(),
+        parameters: ["operator_policy", "policy"]
+            .map(|component| ParameterRecord {
+                vhost: text("/"),
+                component: text(component),
+                name: text("short"),
+                value: text(r#"{"pattern":".*","definition":{"max-length":9}}"#),
+                updated_ms: 1_795_379_430_123,
+            })
+            .into(),
+        global_parameters: ["cluster_name", "motd"]
+            .map(|name| GlobalParameterRecord { name: text(name), value: text(r#""shop""#) })
             .into(),
         exchanges: names
             .map(|vhost| ExchangeRecord {
@@ -357,7 +406,12 @@ fn every_kind_of_definition() -> Definitions {
                 arguments: text(r#"{"alternate-exchange":"unrouted"}"#),
             })
             .into(),
-        queues: vec![queue(1), queue(2)],
+        // An internal queue may have the name of another.
+        queues: vec![
+            queue(1),
+            queue(2),
+            QueueRecord { id: QueueId(3), keeps_for: text("orders"), ..queue(1) },
+        ],
         bindings: ["#", "eu.*"]
             .map(|routing_key| BindingRecord {
                 vhost: text("/"),
@@ -372,11 +426,23 @@ fn every_kind_of_definition() -> Definitions {
 }
 
 fn puts(definitions: &Definitions) -> Vec<Change> {
-    let Definitions { vhosts, users, permissions, exchanges, queues, bindings } =
-        definitions.clone();
+    let Definitions {
+        vhosts,
+        users,
+        permissions,
+        topic_permissions,
+        parameters,
+        global_parameters,
+        exchanges,
+        queues,
+        bindings,
+    } = definitions.clone();
     let mut changes: Vec<Change> = vhosts.into_iter().map(Change::PutVhost).collect();
     changes.extend(users.into_iter().map(Change::PutUser));
     changes.extend(permissions.into_iter().map(Change::PutPermission));
+    changes.extend(topic_permissions.into_iter().map(Change::PutTopicPermission));
+    changes.extend(parameters.into_iter().map(Change::PutParameter));
+    changes.extend(global_parameters.into_iter().map(Change::PutGlobalParameter));
     changes.extend(exchanges.into_iter().map(Change::PutExchange));
     changes.extend(queues.into_iter().map(Change::PutQueue));
     changes.extend(bindings.into_iter().map(Change::PutBinding));

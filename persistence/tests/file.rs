@@ -6,11 +6,13 @@ mod support;
 use std::path::Path;
 
 use leveret_persistence::{
-    Change, Gathered, Message, MessageId, OpenError, Publish, QueueId, Queues, Stamp, sqlite,
+    Change, Gathered, Message, MessageId, OpenError, ParameterRecord, Publish, QueueId,
+    QueueRecord, Queues, Stamp, sqlite,
 };
 use rusqlite::Connection;
 use support::{
-    Backend, Sqlite, backlog, clean_up, commit, declare, publish, put_progress, remember, settle,
+    Backend, Sqlite, backlog, clean_up, commit, declare, publish, put_progress, queue, remember,
+    settle,
 };
 
 const DATABASE: &str = "leveret.db";
@@ -34,7 +36,20 @@ fn fill(backend: &Sqlite) -> Box<dyn leveret_persistence::Store> {
         let retried = put_progress(1, (first..first + 300).step_by(15));
         commit(&mut *store, publishes.collect(), vec![retried]);
     }
-    commit(&mut *store, vec![], vec![remember("/ orders", &[("order 17", 0)])]);
+    let waiting = QueueRecord { keeps_for: "orders".to_owned(), ..queue(4) };
+    let policy = ParameterRecord {
+        vhost: "/".to_owned(),
+        component: "policy".to_owned(),
+        name: "short".to_owned(),
+        value: r#"{"pattern":"^queue","definition":{"max-length":9}}"#.to_owned(),
+        updated_ms: 0,
+    };
+    let changes = vec![
+        Change::PutQueue(waiting),
+        Change::PutParameter(policy),
+        remember("/ orders", &[("order 17", 0)]),
+    ];
+    commit(&mut *store, vec![], changes);
     commit(
         &mut *store,
         vec![],
@@ -157,7 +172,9 @@ fn a_file_of_version_1_opens() {
     assert!(!recovered.clean);
     assert_eq!(recovered.next.message, 1_048_578);
     assert_eq!(recovered.next.queue, QueueId(4));
+    assert_eq!(recovered.definitions.vhosts.len(), 1);
     assert_eq!(recovered.definitions.queues.len(), 2);
+    assert_eq!(recovered.definitions.queues[0].keeps_for, "");
     let two: Vec<MessageId> = vec![3, 5_002];
     assert_eq!(backlog(&recovered), [(1, vec![2, 5_001, 5_002]), (2, two)].into());
     let mut reader = store.reader().expect("opens");

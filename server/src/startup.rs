@@ -152,12 +152,13 @@ fn thresholds(config: &Config) -> Thresholds {
 
 /// RabbitMQ's first start: vhost `/`, and user guest with password guest, who may do everything in it from this machine.
 async fn make_defaults(committer: &Committer, recovered: &mut Recovered) -> Result<(), StartError> {
-    let vhost = VhostRecord { name: DEFAULT_VHOST.to_owned() };
+    let vhost = VhostRecord { name: DEFAULT_VHOST.to_owned(), ..VhostRecord::default() };
     let user = UserRecord {
         name: DEFAULT_USER.to_owned(),
         password_hash: password::Hash::new(DEFAULT_USER.as_bytes()).to_base64(),
         hashing_algorithm: password::SHA256.to_owned(),
         tags: "administrator".to_owned(),
+        limits: String::new(),
     };
     let everything = || ".*".to_owned();
     let permission = PermissionRecord {

@@ -1,9 +1,10 @@
 //! A store in memory: for tests, which can stop and reopen it or let it fail, and for a broker
 //! that need not survive a restart. The plainest reading of what [`Store`] promises.
 
+mod definitions;
 mod remembered;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::change::{Change, Publish};
@@ -12,11 +13,9 @@ use crate::gather::Gathered;
 use crate::ids::{IdSet, MessageId, NextIds, QueueId};
 use crate::message::Message;
 use crate::progress::Progress;
-use crate::records::{
-    BindingRecord, Definitions, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord,
-    VhostRecord,
-};
+use crate::records::QueueRecord;
 use crate::store::{Found, Reader, Recovered, Store, Upkeep};
+use definitions::Tables;
 use remembered::Remembered;
 
 /// What survives a [`MemoryStore`]: keep a clone to open it again, as after a restart.
@@ -44,16 +43,6 @@ struct Stored {
     /// Who holds it, and what has happened to it there.
     queues: BTreeMap<QueueId, Option<Progress>>,
     durable: bool,
-}
-
-#[derive(Default)]
-struct Tables {
-    vhosts: BTreeMap<String, VhostRecord>,
-    users: BTreeMap<String, UserRecord>,
-    permissions: BTreeMap<(String, String), PermissionRecord>,
-    exchanges: BTreeMap<(String, String), ExchangeRecord>,
-    queues: BTreeMap<QueueId, QueueRecord>,
-    bindings: BTreeSet<BindingRecord>,
 }
 
 /// Opens a disk: an empty one is a store that was never used.
@@ -160,7 +149,6 @@ impl Content {
     }
 
     fn apply(&mut self, change: &Change) {
-        let tables = &mut self.definitions;
         match change.clone() {
             Change::Settle { queue, ids } => {
                 for range in ids {
@@ -171,50 +159,15 @@ impl Content {
             Change::Remember { owner, keys } => self.remembered.put(&owner, keys),
             Change::Forget { owner, keys } => self.remembered.forget(&owner, keys),
             Change::ForgetOwner { owner } => self.remembered.forget_owner(&owner),
-            Change::PutVhost(vhost) => {
-                tables.vhosts.insert(vhost.name.clone(), vhost);
-            }
-            Change::DeleteVhost { name } => {
-                tables.vhosts.remove(&name);
-            }
-            Change::PutUser(user) => {
-                tables.users.insert(user.name.clone(), user);
-            }
-            Change::DeleteUser { name } => {
-                tables.users.remove(&name);
-            }
-            Change::PutPermission(permission) => {
-                let key = (permission.user.clone(), permission.vhost.clone());
-                tables.permissions.insert(key, permission);
-            }
-            Change::DeletePermission { user, vhost } => {
-                tables.permissions.remove(&(user, vhost));
-            }
-            Change::PutExchange(exchange) => {
-                let key = (exchange.vhost.clone(), exchange.name.clone());
-                tables.exchanges.insert(key, exchange);
-            }
-            Change::DeleteExchange { vhost, name } => {
-                tables.exchanges.remove(&(vhost, name));
-            }
-            Change::PutQueue(queue) => {
-                self.next.queue = self.next.queue.max(QueueId(queue.id.0.saturating_add(1)));
-                tables.queues.insert(queue.id, queue);
-            }
-            Change::DeleteQueue(queue) => {
-                tables.queues.remove(&queue);
-                self.settle(queue, 0, MessageId::MAX);
-            }
-            Change::PutBinding(binding) => {
-                tables.bindings.insert(binding);
-            }
-            Change::DeleteBinding(binding) => {
-                tables.bindings.remove(&binding);
-            }
-            Change::DeliveredTo { queue, id } => {
-                if let Some(record) = tables.queues.get_mut(&queue) {
-                    record.delivered_to = id;
+            change => {
+                match &change {
+                    Change::PutQueue(QueueRecord { id: QueueId(id), .. }) => {
+                        self.next.queue = self.next.queue.max(QueueId(id.saturating_add(1)));
+                    }
+                    Change::DeleteQueue(queue) => self.settle(*queue, 0, MessageId::MAX),
+                    _ => {}
                 }
+                self.definitions.apply(change);
             }
         }
     }
@@ -241,19 +194,6 @@ impl Content {
         }
         for id in empty {
             self.messages.remove(&id);
-        }
-    }
-}
-
-impl Tables {
-    fn list(&self) -> Definitions {
-        Definitions {
-            vhosts: self.vhosts.values().cloned().collect(),
-            users: self.users.values().cloned().collect(),
-            permissions: self.permissions.values().cloned().collect(),
-            exchanges: self.exchanges.values().cloned().collect(),
-            queues: self.queues.values().cloned().collect(),
-            bindings: self.bindings.iter().cloned().collect(),
         }
     }
 }

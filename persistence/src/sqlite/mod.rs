@@ -252,6 +252,7 @@ mod tests {
             auto_delete: false,
             arguments: "{}".to_owned(),
             delivered_to: 0,
+            keeps_for: String::new(),
         };
         store.commit(&Gathered::new(Vec::new(), vec![Change::PutQueue(record)])).unwrap();
         store.connection.pragma_update(None, "max_page_count", 60).unwrap();

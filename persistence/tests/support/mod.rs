@@ -135,6 +135,7 @@ pub(crate) fn queue(id: u32) -> QueueRecord {
         auto_delete: false,
         arguments: r#"{"x-max-length":10}"#.to_owned(),
         delivered_to: 0,
+        keeps_for: String::new(),
     }
 }
 

@@ -120,6 +120,7 @@ mod tests {
             password_hash: password::Hash::new(b"secret").to_base64(),
             hashing_algorithm: password::SHA256.into(),
             tags: "impersonator, monitoring".into(),
+            limits: String::new(),
         };
         let permission = PermissionRecord {
             user: "guest".into(),

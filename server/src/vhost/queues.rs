@@ -174,6 +174,7 @@ impl Vhost {
             auto_delete: queue.auto_delete,
             arguments: arguments_text(&queue.arguments),
             delivered_to: 0,
+            keeps_for: String::new(),
         }
     }
 }
