@@ -60,9 +60,13 @@ impl Vhost {
                 refusals::not_found(Resource::Exchange(name), &self.name)
             }
             BindError::NoQueue(name) => refusals::not_found(Resource::Queue(name), &self.name),
-            BindError::XMatchValue(_) | BindError::XMatchType { .. } => {
-                Fault::new(ReplyCode::PreconditionFailed, error.to_string())
-            }
+            BindError::XMatchValue(_)
+            | BindError::XMatchType { .. }
+            | BindError::WeightNotANumber(_)
+            | BindError::WeightTooLow
+            | BindError::WeightTooHigh
+            | BindError::KeyNotEmpty(_)
+            | BindError::NotAQueue => Fault::new(ReplyCode::PreconditionFailed, error.to_string()),
         }
     }
 }

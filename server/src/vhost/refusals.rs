@@ -113,6 +113,17 @@ pub(crate) fn exclusive_use(queue: &str, vhost: &str) -> Fault {
     Fault::new(ReplyCode::AccessRefused, format!("{queue} in exclusive use"))
 }
 
+/// RabbitMQ 4.3 prints -1 whatever the time-out was.
+pub(crate) fn acknowledgement_timed_out(channel: u16) -> Fault {
+    Fault::new(
+        ReplyCode::PreconditionFailed,
+        format!(
+            "delivery acknowledgement on channel {channel} timed out. Timeout value used: -1 ms. This timeout value \
+             can be configured, see consumers doc guide to learn more"
+        ),
+    )
+}
+
 /// The store has failed: nothing that has to outlive a restart can be accepted.
 pub(crate) fn store_failed() -> Fault {
     Fault::new(
