@@ -85,6 +85,36 @@ pub(crate) const TX_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Commands of one transaction; beyond it the channel is closed with 406.
 pub(crate) const TX_COMMANDS_MAX: usize = 1 << 20;
 
+/// Bytes of a permission's pattern.
+pub(crate) const PATTERN_BYTES_MAX: usize = 4096;
+
+/// Bytes of a compiled pattern, and of the memory that matching with it may take besides.
+pub(crate) const PATTERN_PROGRAM_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a hash that is brought along may cost to check: more is refused when it is put.
+pub(crate) const ARGON2_MEMORY_KIB_MAX: u32 = 64 * 1024;
+pub(crate) const ARGON2_PASSES_MAX: u32 = 8;
+pub(crate) const ARGON2_LANES_MAX: u32 = 8;
+
+/// Bytes of a user's name: what a short string of AMQP holds.
+pub(crate) const USER_NAME_BYTES_MAX: usize = 255;
+
+/// Tags of a user (RabbitMQ's `MAX_USER_TAGS`), and the bytes of each.
+pub(crate) const USER_TAGS_MAX: usize = 32;
+pub(crate) const USER_TAG_BYTES_MAX: usize = 255;
+
+/// Bytes of a vhost's name: what a short string of AMQP holds.
+pub(crate) const VHOST_NAME_BYTES_MAX: usize = 255;
+
+/// Bytes of a vhost's description and tags together.
+pub(crate) const VHOST_TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a parameter's name.
+pub(crate) const PARAMETER_NAME_BYTES_MAX: usize = 1024;
+
+/// Bytes of a parameter's value as JSON.
+pub(crate) const PARAMETER_BYTES_MAX: usize = 1024 * 1024;
+
 /// How long a client that failed to log in and cannot understand `connection.close` waits for the socket to close.
 pub(crate) const LOGIN_FAILURE_DELAY: Duration = Duration::from_secs(3);
 

@@ -151,10 +151,13 @@ impl Connection {
         }))
     }
 
-    fn check_user_id(&self, properties: &Properties<'_>) -> Result<(), Fault> {
-        match properties.user_id() {
-            Some(claimed) if claimed != &*self.user.name && !self.user.is_impersonator() => {
-                let actual = &self.user.name;
+    fn check_user_id(&mut self, properties: &Properties<'_>) -> Result<(), Fault> {
+        let Some(claimed) = properties.user_id() else {
+            return Ok(());
+        };
+        match self.access.user() {
+            user if claimed != &*user.name && !user.is_impersonator() => {
+                let actual = &user.name;
                 let text = format!(
                     "user_id property set to '{claimed}' but authenticated user was '{actual}'"
                 );

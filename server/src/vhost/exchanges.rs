@@ -34,6 +34,7 @@ impl Vhost {
         let exchange = Exchange::new(name, kind, durable, auto_delete, internal, arguments)
             .map_err(|invalid| self.refused_argument(name, &invalid))?;
         let mut change = self.change();
+        self.check_not_deleted()?;
         let is_new = change.topology.graph.exchange(name).is_none();
         if is_new && name.starts_with("amq.") {
             return Err(refusals::reserved_prefix(Resource::Exchange(name)));
@@ -59,6 +60,12 @@ impl Vhost {
             Some(_) => Ok(()),
             None => Err(refusals::not_found(Resource::Exchange(name), &self.name)),
         }
+    }
+
+    /// Whether there is a topic exchange of this name: only those have topic permissions.
+    pub(crate) fn is_topic(&self, name: &str) -> bool {
+        let topology = self.topology();
+        topology.graph.exchange(name).is_some_and(|found| found.kind == ExchangeType::Topic)
     }
 
     /// Deletes an exchange with its bindings; a missing one is deleted already.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use amq_protocol::types::FieldTable;
 use arc_swap::{ArcSwap, Cache};
 use leveret_persistence::Queues;
-use leveret_routing::{Headers, NoExchange, Route as Walk, type_name};
+use leveret_routing::{ExchangeType, Headers, NoExchange, Route as Walk, type_name};
 
 use super::refusals::{self, Resource};
 use super::{Topology, Vhost};
-use crate::access::permissions::{Permissions, Right};
+use crate::access::permissions::Right;
+use crate::access::user_access::UserAccess;
 use crate::limits::ROUTE_CACHE_ENTRIES;
 use crate::protocol::field_table::Field;
 use crate::protocol::field_value::{Value, values};
@@ -48,21 +49,17 @@ impl Default for Route {
 pub(crate) const X_PUBLISHER_ID: &[u8] = b"x-publisher-id";
 pub(crate) const X_SEQUENCE: &[u8] = b"x-sequence";
 
-/// Who publishes.
-#[derive(Clone, Debug)]
-pub(crate) struct Publisher {
-    pub(crate) user: Arc<str>,
-    pub(crate) permissions: Arc<Permissions>,
-}
-
 /// Routes the messages of one connection.
 #[derive(Debug)]
 pub(crate) struct Router {
-    publisher: Publisher,
+    /// Who publishes.
+    publisher: UserAccess,
     /// Sees a new topology with one load and a comparison a message.
     topology: Cache<Arc<ArcSwap<Topology>>, Arc<Topology>>,
     /// The topology that `known` is about.
     version: u64,
+    /// The permissions that `known` is about.
+    revision: u64,
     /// By exchange and key, joined by a byte that no name has.
     known: HashMap<Box<[u8]>, Arc<Route>>,
     /// The last answer: most publishers send to one place.
@@ -72,11 +69,12 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn new(vhost: &Vhost, publisher: Publisher) -> Router {
+    pub(crate) fn new(vhost: &Vhost, publisher: UserAccess) -> Router {
         Router {
             publisher,
             topology: Cache::new(Arc::clone(&vhost.topology)),
             version: 0,
+            revision: 0,
             known: HashMap::new(),
             last: None,
             scratch: Vec::new(),
@@ -93,12 +91,13 @@ impl Router {
         wishes: &Wishes,
         properties: &Properties<'_>,
     ) -> Result<Arc<Route>, Fault> {
-        let Router { publisher, topology, version, known, last, scratch, walk } = self;
+        let Router { publisher, topology, version, revision, known, last, scratch, walk } = self;
         let topology = topology.load();
-        if *version != topology.version {
+        let allowed = publisher.current().1;
+        if (*version, *revision) != (topology.version, allowed) {
             known.clear();
             *last = None;
-            *version = topology.version;
+            (*version, *revision) = (topology.version, allowed);
         }
         scratch.clear();
         scratch.extend_from_slice(exchange.as_bytes());
@@ -113,9 +112,9 @@ impl Router {
                 return Ok(Arc::clone(route));
             }
         }
-        publisher.check(vhost, topology, exchange)?;
         let mut keys = vec![routing_key];
         keys.extend(wishes.keys.iter().map(String::as_str));
+        check(publisher, vhost, topology, exchange, &keys)?;
         let route = topology.route(exchange, &keys, properties, walk);
         let route = Arc::new(route.map_err(|NoExchange| no_exchange(vhost, exchange))?);
         if wishes.is_empty() && walk.cacheable() {
@@ -159,20 +158,33 @@ impl Topology {
     }
 }
 
-impl Publisher {
-    fn check(&self, vhost: &Vhost, topology: &Topology, exchange: &str) -> Result<(), Fault> {
-        if !self.permissions.allows(Right::Write, exchange) {
-            let resource = Resource::Exchange(exchange);
-            let user = &self.user;
-            return Err(refusals::access_refused(Right::Write, resource, &vhost.name, user));
+/// Whether who publishes may publish these keys to the exchange: in RabbitMQ's order.
+fn check(
+    publisher: &mut UserAccess,
+    vhost: &Vhost,
+    topology: &Topology,
+    exchange: &str,
+    keys: &[&str],
+) -> Result<(), Fault> {
+    let right = Right::Write;
+    if !publisher.current().0.allows(right, exchange) {
+        let (resource, user) = (Resource::Exchange(exchange), publisher.user_name());
+        return Err(refusals::access_refused(right, resource, &vhost.name, user));
+    }
+    let found = topology.graph.exchange(exchange).ok_or_else(|| no_exchange(vhost, exchange))?;
+    if found.internal {
+        return Err(refusals::internal_exchange(exchange, &vhost.name));
+    }
+    if found.kind != ExchangeType::Topic {
+        return Ok(());
+    }
+    let permissions = publisher.current().0;
+    match keys.iter().find(|key| !permissions.allows_topic(right, exchange, key)) {
+        Some(key) => {
+            let user = publisher.user_name();
+            Err(refusals::topic_refused(right, key, exchange, &vhost.name, user))
         }
-        match topology.graph.exchange(exchange) {
-            None => Err(no_exchange(vhost, exchange)),
-            Some(found) if found.internal => {
-                Err(refusals::internal_exchange(exchange, &vhost.name))
-            }
-            Some(_) => Ok(()),
-        }
+        None => Ok(()),
     }
 }
 
