@@ -135,7 +135,8 @@ pub(crate) fn due(
 ) -> impl Iterator<Item = Outgoing> {
     routed.filter_map(|Routed { outgoing, reply, .. }| {
         if reply {
-            vhost.reply_to.send(outgoing.message.routing_key(), outgoing.message);
+            let message = outgoing.message.clone();
+            vhost.reply_to.send(outgoing.message.routing_key(), message);
             return None;
         }
         Some(outgoing)

@@ -305,7 +305,10 @@ impl Argument {
                     Unknown::QueueType => format!("\"unsupported queue type '{text}'\""),
                 })
             }
-            Takes::RetryDelays => super::retry::Schedule::of(value).map(drop),
+            Takes::RetryDelays => match super::retry::Schedule::parse(value) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            },
             Takes::GroupHeader => match value {
                 AMQPValue::Boolean(_) | AMQPValue::LongString(_) => Ok(()),
                 other => Err(unacceptable(other)),

@@ -12,7 +12,7 @@ use super::state::{Got, Load, State};
 use super::unacked::Unacked;
 use crate::connection::ChannelId;
 use crate::protocol::death::Reason;
-use crate::protocol::rewrite::with_number_header;
+use crate::protocol::rewrite::with_header_number;
 
 /// What the state machine is told of the world when it delivers.
 #[derive(Clone, Copy, Debug)]
@@ -301,7 +301,7 @@ fn counted(message: &Message, mark: Mark) -> Message {
         ("x-retry-count", mark.retries),
     ] {
         if count > 0 {
-            properties = with_number_header(&properties, name, count.into());
+            properties = with_header_number(&properties, name, count.into());
         }
     }
     let (exchange, routing_key) = (message.exchange(), message.routing_key());

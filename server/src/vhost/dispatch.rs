@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use leveret_persistence::{Batch, Change, Message, Publish, QueueId, Ticket};
 
-use super::Vhost;
 use super::publish::Route;
 use crate::queue::Queue;
 use crate::queue::entry::Entry;

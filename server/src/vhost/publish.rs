@@ -10,6 +10,8 @@ use arc_swap::{ArcSwap, Cache};
 use leveret_persistence::Queues;
 use leveret_routing::{ExchangeType, Headers, NoExchange, Route as Walk, type_name};
 
+use super::gate::Gate;
+use super::keepers::is_for_history;
 use super::refusals::{self, Resource};
 use super::{Topology, Vhost};
 use crate::access::permissions::Right;
@@ -19,7 +21,6 @@ use crate::protocol::field_table::Field;
 use crate::protocol::field_value::{Value, values};
 use crate::protocol::properties::Properties;
 use crate::protocol::{Fault, ReplyCode};
-use super::gate::Gate;
 use crate::queue::rules::Keeps;
 use crate::queue::{Queue, delay};
 use crate::stamp;
@@ -149,8 +150,13 @@ impl Topology {
         self.graph.route_keys(exchange, keys, &LazyHeaders(properties), walk)?;
         let queues = walk.queues().iter().filter_map(|name| self.queues.get(name));
         let mut targets: Vec<Arc<Queue>> = queues.cloned().collect();
-        let kept = walk.delaying().iter().chain(walk.remembering());
-        targets.extend(kept.filter_map(|exchange| self.keepers.get(exchange)).cloned());
+        let remembering = match walk.remembering() {
+            [] => &[],
+            exchanges if is_for_history(properties) => exchanges,
+            _ => &[],
+        };
+        let keepers = walk.delaying().iter().chain(remembering);
+        targets.extend(keepers.filter_map(|exchange| self.keepers.get(exchange)).cloned());
         let mut route = Route::of(targets);
         route.exchange_gate = self.exchange_gates.get(exchange).cloned();
         route.gated |= route.exchange_gate.is_some();
