@@ -48,6 +48,22 @@ pub(crate) const QUEUE_LOAD_BYTES: usize = 1024 * 1024;
 /// Ready messages that stay in memory at the head of a queue when the rest is paged out.
 pub(crate) const QUEUE_HEAD_MESSAGES: usize = 2048;
 
+/// How long a queue goes at most without looking for deliveries that are held too long, if it limits that at all.
+pub(crate) const CONSUMER_TIMEOUT_STEP_MS: u64 = 1000;
+
+/// Messages that a queue puts aside because their groups are busy; at the limit it looks no further for a group that is not.
+pub(crate) const GROUPS_PARKED_MESSAGES: usize = 4096;
+
+/// As [`GROUPS_PARKED_MESSAGES`], in bytes.
+pub(crate) const GROUPS_PARKED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Messages of a queue on their way to its dead-letter exchange; at the limit it expires no more and drops no more, and what
+/// is rejected beyond it leaves memory as soon as the store has it.
+pub(crate) const QUEUE_DYING_MAX: usize = 4096;
+
+/// How long a message whose next queue refuses it waits where it is before it is tried again.
+pub(crate) const RELAY_RETRY_MS: u64 = 1000;
+
 /// Bytes of message that all queues of a node keep in memory together before they page out.
 pub(crate) const NODE_MESSAGE_BYTES: usize = 96 * 1024 * 1024;
 
@@ -119,6 +135,12 @@ pub(crate) const CHANNEL_MAX: u16 = 2047;
 
 /// The largest expiration and message TTL in milliseconds: ten years (RabbitMQ's `?MAX_EXPIRY_TIMER`).
 pub(crate) const EXPIRATION_MAX_MS: u64 = 315_360_000_000;
+
+/// The longest `x-delay` in milliseconds, as of the delayed message plugin of RabbitMQ; a longer one is cut to it.
+pub(crate) const DELAY_MAX_MS: u64 = u32::MAX as u64;
+
+/// Messages that a start looks at in one read, where a queue needs more of them than their ids.
+pub(crate) const RECOVERY_SCAN_MESSAGES: usize = 10_000;
 
 /// How often free disk space and memory are looked at.
 pub(crate) const ALARM_INTERVAL: Duration = Duration::from_secs(1);

@@ -107,6 +107,8 @@ pub(crate) struct Connection {
     held_by: Vec<Arc<Queue>>,
     /// The queues that are this connection's alone.
     pub(crate) exclusive: Vec<Arc<Queue>>,
+    /// When the frames being served were read, in milliseconds since the Unix epoch.
+    pub(crate) read_ms: u64,
     /// It has published since it was last asked to stop.
     pub(crate) has_published: bool,
 }
