@@ -4,6 +4,8 @@
 pub(crate) mod limits;
 pub(crate) mod parameters;
 pub(crate) mod recovery;
+#[cfg(test)]
+mod tests;
 mod topic_permissions;
 mod users;
 pub(crate) mod vhosts;

@@ -10,6 +10,9 @@ use crate::vhost::Vhost;
 /// The release whose behaviour this broker follows. Clients that look at the version of the API want one they know.
 const RABBITMQ_VERSION: &str = "4.3.6";
 
+/// The type of queues that are declared without one, in vhosts that name none.
+pub(super) const DEFAULT_QUEUE_TYPE: &str = "classic";
+
 /// The name of the global parameter that RabbitMQ keeps a cluster's name in.
 const CLUSTER_NAME: &str = "cluster_name";
 
@@ -46,7 +49,7 @@ impl Node for Managed {
             rabbitmq_version: RABBITMQ_VERSION.to_owned(),
             cluster_name: named.unwrap_or_else(|| node.cluster_name.clone()),
             node: node.cluster_name.clone(),
-            default_queue_type: "classic".to_owned(),
+            default_queue_type: DEFAULT_QUEUE_TYPE.to_owned(),
             exchange_types: types.collect(),
             listeners: self.listeners.clone(),
             extra: Object::new(),

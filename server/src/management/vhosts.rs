@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use leveret_admin_ui::management::{Error, Object, Put, VhostSettings, VhostView, Vhosts};
 
+use super::node::DEFAULT_QUEUE_TYPE;
 use super::{Managed, put, refused};
 use crate::definitions::vhosts::NewSettings;
 use crate::vhost::Vhost;
@@ -44,7 +45,13 @@ impl Managed {
             name: vhost.name.to_string(),
             description: settings.description.clone(),
             tags: settings.tags.clone(),
-            default_queue_type: settings.default_queue_type.clone(),
+            // RabbitMQ gives a vhost the node's default when it is made, and shows that.
+            default_queue_type: Some(
+                settings
+                    .default_queue_type
+                    .clone()
+                    .unwrap_or_else(|| DEFAULT_QUEUE_TYPE.to_owned()),
+            ),
             tracing: false,
             messages_ready: messages.ready,
             messages_unacknowledged: messages.unacknowledged,

@@ -33,7 +33,7 @@ impl Vhost {
         for queue in topology.queues.values().chain(topology.keepers.values()) {
             let (if_unused, if_empty) = (false, false);
             // One that is gone has ended already.
-            drop(queue.ask(|reply| Command::Delete { if_unused, if_empty, reply }).await);
+            let _ended = queue.ask(|reply| Command::Delete { if_unused, if_empty, reply }).await;
         }
     }
 
