@@ -6,12 +6,15 @@
 //! - [`broker`] starts, kills and restarts the broker under test, or points at a RabbitMQ that runs already
 //! - [`wire`] is one socket: frames and bytes as they are, in the order they come
 //! - [`client`] is a connection and its channels on top of it; [`method`] pairs each request with its reply
-//! - [`closed`] is how the broker said no
+//! - [`closed`] is how the broker said no; [`death`] reads what dead-lettering left in a message,
+//!   [`dead_letters`] is where messages die
 //! - [`wait`] waits for what has no event
 
 pub mod broker;
 pub mod client;
 pub mod closed;
+pub mod dead_letters;
+pub mod death;
 pub mod login;
 pub mod method;
 pub mod wait;
