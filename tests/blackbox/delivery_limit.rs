@@ -24,7 +24,7 @@ fn limit(deliveries: i32) -> (&'static str, AMQPValue) {
 }
 
 /// What the headers say: failed deliveries and deliveries altogether.
-fn counted(message: &Message) -> (Option<i64>, Option<i64>) {
+fn counted(message: &Message) -> Counts {
     (message.count_header("x-delivery-count"), message.count_header("x-acquired-count"))
 }
 
@@ -34,6 +34,9 @@ fn take(channel: &Channel, queue: &str) -> Message {
 }
 
 type GiveBack = fn(&Channel, u64);
+
+/// `x-delivery-count` and `x-acquired-count`.
+type Counts = (Option<i64>, Option<i64>);
 
 const REJECT: GiveBack = |channel, tag| channel.reject(tag, true);
 const NACK: GiveBack = |channel, tag| channel.requeue(tag);
@@ -55,7 +58,7 @@ fn the_first_delivery_has_no_counts() {
 #[test]
 fn a_rejection_counts_as_a_failure_and_a_nack_does_not() {
     let broker = Broker::start();
-    let rows: [(&str, GiveBack, [(Option<i64>, Option<i64>); 2]); 3] = [
+    let rows: [(&str, GiveBack, [Counts; 2]); 3] = [
         ("basic.reject", REJECT, [(Some(1), Some(1)), (Some(2), Some(2))]),
         ("basic.nack", NACK, [(None, Some(1)), (None, Some(2))]),
         ("basic.recover", RECOVER, [(None, Some(1)), (None, Some(2))]),
