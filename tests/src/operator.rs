@@ -28,6 +28,14 @@ impl Vhost {
         Self::with_metadata(broker, &json!({}))
     }
 
+    /// A new vhost, and a channel of `guest` in confirm mode.
+    pub fn with_channel(broker: &Broker) -> (Self, Channel) {
+        let vhost = Self::new(broker);
+        let channel = vhost.channel();
+        channel.confirm_select();
+        (vhost, channel)
+    }
+
     /// A new vhost with a description, tags or a default queue type.
     pub fn with_metadata(broker: &Broker, metadata: &Value) -> Self {
         let (http, address, name) = (broker.http(), broker.address(), broker.name("vhost"));

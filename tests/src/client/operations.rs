@@ -3,16 +3,40 @@
 use std::collections::BTreeSet;
 
 use amq_protocol::protocol::{AMQPClass, BasicProperties, basic, confirm, exchange, queue};
+use amq_protocol::types::{AMQPValue, FieldTable};
 
 use super::channel::Channel;
 use super::inbox::Message;
 use crate::closed::Closed;
+use crate::wait;
 
 /// Topology.
 impl Channel {
     /// A queue with a name the broker gives, gone with this connection.
     pub fn exclusive_queue(&self) -> String {
         self.declare(queue::Declare { exclusive: true, ..Default::default() })
+    }
+
+    /// The same with arguments.
+    pub fn exclusive_queue_with(&self, arguments: FieldTable) -> String {
+        self.declare(queue::Declare { exclusive: true, arguments, ..Default::default() })
+    }
+
+    /// Declares a quorum queue, which has a name and outlives its connection: who declares it deletes it.
+    ///
+    /// # Errors
+    /// How the broker refused it.
+    pub fn quorum_queue(&self, name: &str, mut arguments: FieldTable) -> Result<(), Closed> {
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        let declare =
+            queue::Declare { queue: name.into(), durable: true, arguments, ..Default::default() };
+        self.call(declare).map(|_| ())
+    }
+
+    /// Deletes a queue, whatever is in it.
+    pub fn delete_queue(&self, queue: &str) {
+        self.call(queue::Delete { queue: queue.into(), ..Default::default() })
+            .unwrap_or_else(|closed| panic!("queue.delete: {closed:?}"));
     }
 
     /// Declares a queue that must not be refused, and gives its name.
@@ -28,6 +52,32 @@ impl Channel {
     pub fn counts(&self, queue: &str) -> Result<(u32, u32), Closed> {
         self.call(queue::Declare { queue: queue.into(), passive: true, ..Default::default() })
             .map(|reply| (reply.message_count, reply.consumer_count))
+    }
+
+    /// Declares an exchange with arguments, which goes with its last binding.
+    ///
+    /// # Errors
+    /// How the broker refused it.
+    pub fn exchange_with(
+        &self,
+        name: &str,
+        kind: &str,
+        arguments: FieldTable,
+    ) -> Result<(), Closed> {
+        let declare = exchange::Declare {
+            exchange: name.into(),
+            kind: kind.into(),
+            auto_delete: true,
+            arguments,
+            ..Default::default()
+        };
+        self.call(declare).map(|_| ())
+    }
+
+    /// Deletes an exchange.
+    pub fn delete_exchange(&self, name: &str) {
+        self.call(exchange::Delete { exchange: name.into(), ..Default::default() })
+            .unwrap_or_else(|closed| panic!("exchange.delete: {closed:?}"));
     }
 
     /// Declares an exchange that must not be refused.
@@ -72,6 +122,27 @@ impl Channel {
         self.publish_method(method, properties, body.as_bytes());
     }
 
+    /// Publishes on a channel that has nothing unconfirmed and waits for the answer: whether it was an ack. What the message
+    /// did to its queues has happened then.
+    pub fn publish_and_wait(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        properties: BasicProperties,
+        body: &str,
+    ) -> bool {
+        self.publish_with(exchange, routing_key, properties, body);
+        self.confirm().2
+    }
+
+    /// Publishes each body to a queue, waiting for each answer. The channel is in confirm mode.
+    pub fn fill(&self, queue: &str, bodies: &[&str]) {
+        for body in bodies {
+            let acked = self.publish_and_wait("", queue, BasicProperties::default(), body);
+            assert!(acked, "{body} was refused");
+        }
+    }
+
     /// Publishes with a mandatory flag.
     pub fn publish_mandatory(&self, exchange: &str, routing_key: &str, body: &str) {
         let method = basic::Publish {
@@ -109,6 +180,20 @@ impl Channel {
         self.try_get(queue, false)
             .unwrap_or_else(|closed| panic!("basic.get: {closed:?}"))
             .unwrap_or_else(|| panic!("queue {queue} is empty"))
+    }
+
+    /// Takes the bodies of all messages that are ready.
+    pub fn drain(&self, queue: &str) -> Vec<String> {
+        std::iter::from_fn(|| self.get(queue)).map(|message| message.body).collect()
+    }
+
+    /// Waits until exactly `count` messages are ready.
+    pub fn wait_ready(&self, queue: &str, count: u32) {
+        wait::until("the ready messages of a queue are as many as expected", || {
+            let (ready, _) =
+                self.counts(queue).unwrap_or_else(|closed| panic!("passive declare: {closed:?}"));
+            (ready == count).then_some(())
+        });
     }
 
     /// Starts a consumer that acknowledges; panics if it is refused.
@@ -177,6 +262,11 @@ impl Channel {
     /// Acknowledges one delivery.
     pub fn ack(&self, delivery_tag: u64) {
         self.send(basic::Ack { delivery_tag, multiple: false });
+    }
+
+    /// Refuses one delivery with `basic.reject`.
+    pub fn reject(&self, delivery_tag: u64, requeue: bool) {
+        self.send(basic::Reject { delivery_tag, requeue });
     }
 
     /// Puts one delivery back.
