@@ -29,6 +29,8 @@ mod heartbeat;
 mod lapin_round_trip;
 mod leveret;
 mod operator_policies;
+mod permission_changes;
+mod permissions;
 mod policies;
 mod policy_matching;
 mod policy_validation;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::broker::Broker;
 use crate::client::{Channel, Connection};
-use crate::closed::Closed;
+use crate::closed::{Closed, channel_closed};
 use crate::http::Http;
 use crate::login::Login;
 
@@ -80,6 +80,15 @@ impl Vhost {
         let rights = json!({ "configure": configure, "write": write, "read": read });
         let answer = self.http.put(&["permissions", &self.name, user], &rights);
         assert!(matches!(answer.status, 201 | 204), "cannot permit: {answer:?}");
+    }
+
+    /// What `user` is told who lacks a right to `resource`, such as `queue 'q'`.
+    pub fn access_refused(&self, right: &str, resource: &str, user: &str) -> Closed {
+        let vhost = &self.name;
+        let text = format!(
+            "ACCESS_REFUSED - {right} access to {resource} in vhost '{vhost}' refused for user '{user}'"
+        );
+        channel_closed(403, text)
     }
 
     /// Takes all rights here from `user`.

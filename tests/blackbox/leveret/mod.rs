@@ -5,7 +5,6 @@ mod crash;
 mod hostile;
 mod large_bodies;
 mod limits;
-mod permissions;
 mod restart;
 mod restart_topology;
 mod shutdown;
