@@ -166,6 +166,12 @@ impl Broker {
         assert!(status.success(), "a clean stop ended with {status}\n{}", self.log());
     }
 
+    /// Starts again on the same data, with other arguments.
+    pub fn restart_with(&mut self, arguments: &[&str]) {
+        self.process_mut().arguments = arguments.iter().map(ToString::to_string).collect();
+        self.restart();
+    }
+
     /// Starts again on the same data, on new ports.
     pub fn restart(&mut self) {
         let process = self.process_mut();

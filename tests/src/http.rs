@@ -88,27 +88,31 @@ impl Http {
 
     /// Any request, with a body as it stands; panics when there is no answer.
     pub fn send(&self, method: &str, path: &[&str], body: &str) -> Answer {
-        let path: Vec<String> = path.iter().map(|segment| percent_encoded(segment)).collect();
-        let url = format!("http://{}/api/{}", self.address, path.join("/"));
+        self.try_send(method, path, body)
+            .unwrap_or_else(|error| panic!("{method} {path:?}: {error}"))
+    }
+
+    /// The same, for a broker that may end meanwhile; panics when the answer is not JSON.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn try_send(&self, method: &str, path: &[&str], body: &str) -> Result<Answer, ureq::Error> {
+        let encoded: Vec<String> = path.iter().map(|segment| percent_encoded(segment)).collect();
         let request = Request::builder()
             .method(method)
-            .uri(&url)
+            .uri(format!("http://{}/api/{}", self.address, encoded.join("/")))
             .header(header::AUTHORIZATION, &self.credentials)
             .header(header::CONTENT_TYPE, "application/json")
             .body(body)
             .expect("a valid request");
-        let mut answer =
-            self.agent.run(request).unwrap_or_else(|error| panic!("{method} {url}: {error}"));
-        let text = answer
-            .body_mut()
-            .read_to_string()
-            .unwrap_or_else(|error| panic!("{method} {url}: {error}"));
+        let mut answer = self.agent.run(request)?;
+        let text = answer.body_mut().read_to_string()?;
         let body = match text.as_str() {
             "" => Value::Null,
             json => serde_json::from_str(json)
-                .unwrap_or_else(|error| panic!("{method} {url} answered {json:?}: {error}")),
+                .unwrap_or_else(|error| panic!("{method} {path:?} answered {json:?}: {error}")),
         };
-        Answer { status: answer.status().as_u16(), body }
+        Ok(Answer { status: answer.status().as_u16(), body })
     }
 }
 

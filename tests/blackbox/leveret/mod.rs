@@ -6,6 +6,7 @@ mod hostile;
 mod large_bodies;
 mod limits;
 mod restart;
+mod restart_definitions;
 mod restart_topology;
 mod shutdown;
 mod startup;
