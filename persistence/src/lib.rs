@@ -42,11 +42,11 @@ pub use ids::{IdSet, MessageId, NextIds, QueueId, Ticket};
 pub use limits::Limits;
 pub use message::{Message, NAME_LEN_MAX, PROPERTIES_LEN_MAX};
 pub use progress::Progress;
-pub use reader::{MessageReader, ReadDone};
+pub use reader::{MessageReader, ReadDone, ScanDone};
 pub use records::{
     BindingRecord, Definitions, ExchangeRecord, GlobalParameterRecord, ParameterRecord,
     PermissionRecord, QueueRecord, TopicPermissionRecord, UserRecord, VhostRecord,
 };
 pub use remembered::RememberedKey;
 pub use stamp::Stamp;
-pub use store::{Found, Reader, Recovered, Store, Upkeep};
+pub use store::{Found, Reader, Recovered, Scanned, Store, Upkeep};

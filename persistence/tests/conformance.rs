@@ -10,13 +10,12 @@ mod support;
 use std::collections::BTreeMap;
 
 use leveret_persistence::{
-    BindingRecord, Change, Definitions, ExchangeRecord, GlobalParameterRecord, NextIds,
-    ParameterRecord, PermissionRecord, Progress, QueueId, QueueRecord, TopicPermissionRecord,
-    UserRecord, VhostRecord,
+    Change, Definitions, Message, NextIds, Progress, Publish, QueueId, Scanned, Stamp,
 };
+use support::definitions::{every_kind_of_definition, puts};
 use support::{
-    Backend, backlog, clean_up, commit, declare, forget, page_out, progress, progressed, publish,
-    put_progress, queue, readable, remember, remembered, settle,
+    Backend, backlog, clean_up, commit, declare, forget, message, page_out, progress, progressed,
+    publish, put_progress, readable, remember, remembered, settle, stamp,
 };
 
 fn a_new_store_is_empty_and_clean(backend: &dyn Backend) {
@@ -344,111 +343,6 @@ fn cleaning_up_changes_nothing_that_can_be_seen(backend: &dyn Backend) {
     assert_eq!(backlog(&recovered), BTreeMap::from([(2, vec![7])]));
 }
 
-fn every_kind_of_definition() -> Definitions {
-    let text = str::to_owned;
-    let names = ["/", "staging"];
-    Definitions {
-        vhosts: names
-            .map(|name| VhostRecord {
-                name: text(name),
-                description: text("the shop"),
-                tags: text("production,eu"),
-                default_queue_type: text("quorum"),
-            })
-            .into(),
-        users: ["guest", "root"]
-            .map(|name| UserRecord {
-                name: text(name),
-                password_hash: text("kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"),
-                hashing_algorithm: text("rabbit_password_hashing_sha256"),
-                tags: text("administrator"),
-                limits: text(r#"{"max-connections":10}"#),
-            })
-            .into(),
-        permissions: names
-            .map(|vhost| PermissionRecord {
-                user: text("guest"),
-                vhost: text(vhost),
-                configure: text(".*"),
-                write: text("^orders\\."),
-                read: text(""),
-            })
-            .into(),
-        topic_permissions: ["audit", "orders"]
-            .map(|exchange| TopicPermissionRecord {
-                user: text("guest"),
-                vhost: text("/"),
-                exchange: text(exchange),
-                write: text("^eu\\."),
-                read: text(".*"),
-            })
-            .into(),
-        parameters: ["operator_policy", "policy"]
-            .map(|component| ParameterRecord {
-                vhost: text("/"),
-                component: text(component),
-                name: text("short"),
-                value: text(r#"{"pattern":".*","definition":{"max-length":9}}"#),
-                updated_ms: 1_795_379_430_123,
-            })
-            .into(),
-        global_parameters: ["cluster_name", "motd"]
-            .map(|name| GlobalParameterRecord { name: text(name), value: text(r#""shop""#) })
-            .into(),
-        exchanges: names
-            .map(|vhost| ExchangeRecord {
-                vhost: text(vhost),
-                name: text("orders"),
-                kind: text("topic"),
-                durable: true,
-                auto_delete: vhost == "/",
-                internal: vhost != "/",
-                arguments: text(r#"{"alternate-exchange":"unrouted"}"#),
-            })
-            .into(),
-        // An internal queue may have the name of another.
-        queues: vec![
-            queue(1),
-            queue(2),
-            QueueRecord { id: QueueId(3), keeps_for: text("orders"), ..queue(1) },
-        ],
-        bindings: ["#", "eu.*"]
-            .map(|routing_key| BindingRecord {
-                vhost: text("/"),
-                source: text("orders"),
-                destination_kind: text("queue"),
-                destination: text("queue-1"),
-                routing_key: text(routing_key),
-                arguments: text("{}"),
-            })
-            .into(),
-    }
-}
-
-fn puts(definitions: &Definitions) -> Vec<Change> {
-    let Definitions {
-        vhosts,
-        users,
-        permissions,
-        topic_permissions,
-        parameters,
-        global_parameters,
-        exchanges,
-        queues,
-        bindings,
-    } = definitions.clone();
-    let mut changes: Vec<Change> = vhosts.into_iter().map(Change::PutVhost).collect();
-    changes.extend(users.into_iter().map(Change::PutUser));
-    changes.extend(permissions.into_iter().map(Change::PutPermission));
-    changes.extend(topic_permissions.into_iter().map(Change::PutTopicPermission));
-    changes.extend(parameters.into_iter().map(Change::PutParameter));
-    changes.extend(global_parameters.into_iter().map(Change::PutGlobalParameter));
-    changes.extend(exchanges.into_iter().map(Change::PutExchange));
-    changes.extend(queues.into_iter().map(Change::PutQueue));
-    changes.extend(bindings.into_iter().map(Change::PutBinding));
-    changes
-}
-
 fn a_read_stops_when_it_has_enough(backend: &dyn Backend) {
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1]);
@@ -458,6 +352,30 @@ fn a_read_stops_when_it_has_enough(backend: &dyn Backend) {
     assert_eq!((found.messages.len(), found.stopped_at), (1, Some(1)));
     let found = reader.read(&[2, 3], usize::MAX).unwrap();
     assert_eq!((found.messages.len(), found.stopped_at), (2, None));
+}
+
+fn a_scan_finds_what_a_read_finds_without_the_bodies(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1]);
+    let publishes = [1, 2, 3, 50, 700, 40_000].map(|id| match id {
+        2 | 40_000 => page_out(id, &[1]),
+        700 => Publish { message: Message::new(b"", b"q", b"", b""), ..publish(id, &[1]) },
+        _ => publish(id, &[1]),
+    });
+    commit(&mut *store, publishes.into(), vec![settle(1, 3..=3)]);
+    let mut reader = store.reader().unwrap();
+    let scanned = |id| Scanned {
+        id,
+        stamp: stamp(id),
+        properties: message(id).properties().to_vec(),
+        body_len: message(id).body().len() as u64,
+    };
+    let bare = Scanned { id: 700, stamp: Stamp::default(), properties: vec![], body_len: 0 };
+    let expected = [scanned(1), scanned(2), bare, scanned(40_000)];
+    assert_eq!(reader.scan(&[0, 1, 2, 4, 700, 40_000, 40_001]).unwrap(), expected);
+    assert_eq!(reader.scan(&[2, 40_000]).unwrap(), [scanned(2), scanned(40_000)]);
+    assert_eq!(reader.scan(&[]).unwrap(), []);
+    assert_eq!(reader.scan(&[5, 9_000]).unwrap(), []);
 }
 
 /// The tests above as tests of one backend.
@@ -496,6 +414,7 @@ macro_rules! conformance {
                 a_message_can_be_paged_out_again,
                 ids_that_are_not_stored_are_left_out,
                 a_read_stops_when_it_has_enough,
+                a_scan_finds_what_a_read_finds_without_the_bodies,
                 cleaning_up_changes_nothing_that_can_be_seen,
             ]);
         )*

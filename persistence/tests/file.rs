@@ -7,12 +7,12 @@ use std::path::Path;
 
 use leveret_persistence::{
     Change, Gathered, Message, MessageId, OpenError, ParameterRecord, Publish, QueueId,
-    QueueRecord, Queues, Stamp, sqlite,
+    QueueRecord, Queues, ReadError, Scanned, Stamp, sqlite,
 };
 use rusqlite::Connection;
 use support::{
     Backend, Sqlite, backlog, clean_up, commit, declare, publish, put_progress, queue, remember,
-    settle,
+    settle, stamp,
 };
 
 const DATABASE: &str = "leveret.db";
@@ -163,6 +163,37 @@ fn one_stuck_message_does_not_keep_the_bodies_around_it() {
     assert_eq!(count(backend.0.path(), "entry"), 2);
     assert_eq!(count(backend.0.path(), "message"), 2);
     assert_eq!(count(backend.0.path(), "progress"), 1);
+}
+
+#[test]
+fn neither_a_scan_nor_a_start_touches_the_pages_of_bodies() {
+    let backend = Sqlite::new();
+    let (mut store, recovered) = backend.open();
+    declare(&mut *store, &[1]);
+    let large = |id| Publish {
+        message: Message::new(b"", b"key", b"properties", &[b'x'; 100_000]).stamped(stamp(id)),
+        ..publish(id, &[1])
+    };
+    commit(&mut *store, (1..=9).map(large).collect(), vec![]);
+    store.close(recovered.next).expect("closes");
+    // Breaks the chains of pages that bodies lie in: each begins with the number of the next.
+    let path = backend.0.path().join(DATABASE);
+    let mut file = std::fs::read(&path).expect("reads");
+    let bodies = file.chunks_mut(16_384).filter(|page| page[4..].iter().all(|byte| *byte == b'x'));
+    assert!(bodies.map(|page| page.fill(0xff)).count() >= 9 * 5);
+    std::fs::write(&path, file).expect("writes");
+
+    let (store, recovered) = backend.open();
+    assert_eq!(backlog(&recovered), [(1, (1..=9).collect())].into());
+    let mut reader = store.reader().expect("opens");
+    let ids: Vec<MessageId> = (1..=9).collect();
+    let (properties, body_len) = (b"properties".to_vec(), 100_000);
+    let scanned = |id| Scanned { id, stamp: stamp(id), properties: properties.clone(), body_len };
+    let expected: Vec<Scanned> = ids.iter().copied().map(scanned).collect();
+    assert_eq!(reader.scan(&ids), Ok(expected));
+    for id in ids {
+        assert!(matches!(reader.read(&[id], 1), Err(ReadError::Damaged(_))), "{id}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::ids::{IdSet, MessageId, NextIds, QueueId};
 use crate::message::Message;
 use crate::progress::Progress;
 use crate::records::QueueRecord;
-use crate::store::{Found, Reader, Recovered, Store, Upkeep};
+use crate::store::{Found, Reader, Recovered, Scanned, Store, Upkeep};
 use definitions::Tables;
 use remembered::Remembered;
 
@@ -132,6 +132,16 @@ impl Reader for MemoryReader {
             }
         }
         Ok(found)
+    }
+
+    fn scan(&mut self, ids: &[MessageId]) -> Result<Vec<Scanned>, ReadError> {
+        let content = self.disk.lock();
+        let scanned = |id: &MessageId| {
+            let message = &content.messages.get(id)?.message;
+            let (stamp, properties) = (message.stamp(), message.properties().to_vec());
+            Some(Scanned { id: *id, stamp, properties, body_len: message.body().len() as u64 })
+        };
+        Ok(ids.iter().filter_map(scanned).collect())
     }
 }
 

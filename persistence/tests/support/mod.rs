@@ -1,6 +1,8 @@
 //! What the tests of this crate share: the backends under test, and short ways to write changes.
 #![expect(dead_code, reason = "every test binary uses its own part of this")]
 
+pub(crate) mod definitions;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
