@@ -8,6 +8,7 @@
 //! | the content properties the broker acts on | [`properties`] | channel, queue, dead-lettering |
 //! | the same with one of them changed | [`rewrite`] | channel, dead-lettering |
 //! | tables, before they are decoded | [`field_table`] | method and properties |
+//! | one value of a table, without decoding it | [`field_value`] | publish, queue, dead-lettering |
 //! | what went wrong, as the peer is told | [`fault`], [`reply_code`] | everyone |
 //!
 //! Nothing here trusts the peer: every decoder answers arbitrary bytes with a value or a [`Fault`],
@@ -16,6 +17,7 @@
 pub mod content;
 pub mod fault;
 pub mod field_table;
+pub mod field_value;
 pub mod frame;
 pub mod method;
 pub mod properties;

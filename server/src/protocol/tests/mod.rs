@@ -4,6 +4,7 @@
 mod arbitrary;
 mod content;
 mod field_table;
+mod field_value;
 mod frame;
 mod method;
 mod properties;
