@@ -3,6 +3,7 @@
 
 mod arbitrary;
 mod content;
+mod death;
 mod field_table;
 mod field_value;
 mod frame;
