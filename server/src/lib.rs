@@ -19,6 +19,7 @@ mod alarms;
 mod channel;
 mod config;
 mod connection;
+mod dedup;
 mod limits;
 mod node;
 pub mod protocol;
