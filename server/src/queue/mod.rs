@@ -6,6 +6,7 @@ pub(crate) mod flow;
 #[cfg(test)]
 mod model;
 pub(crate) mod ready;
+pub(crate) mod retry;
 pub(crate) mod sequences;
 pub(crate) mod state;
 mod task;
