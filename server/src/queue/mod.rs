@@ -3,6 +3,7 @@
 pub(crate) mod arguments;
 pub(crate) mod consumers;
 pub(crate) mod flow;
+pub(crate) mod groups;
 #[cfg(test)]
 mod model;
 pub(crate) mod ready;
