@@ -6,10 +6,14 @@ mod support;
 use std::path::Path;
 
 use leveret_persistence::{
-    Change, Gathered, Message, MessageId, OpenError, Publish, QueueId, Queues, sqlite,
+    Change, Gathered, Message, MessageId, OpenError, ParameterRecord, Publish, QueueId,
+    QueueRecord, Queues, ReadError, Scanned, Stamp, sqlite,
 };
 use rusqlite::Connection;
-use support::{Backend, Sqlite, backlog, clean_up, commit, declare, publish, settle};
+use support::{
+    Backend, Sqlite, backlog, clean_up, commit, declare, publish, put_progress, queue, remember,
+    settle, stamp,
+};
 
 const DATABASE: &str = "leveret.db";
 
@@ -29,8 +33,23 @@ fn fill(backend: &Sqlite) -> Box<dyn leveret_persistence::Store> {
             0 => publish(id, &[1, 2]),
             _ => publish(id, &[1]),
         });
-        commit(&mut *store, publishes.collect(), vec![]);
+        let retried = put_progress(1, (first..first + 300).step_by(15));
+        commit(&mut *store, publishes.collect(), vec![retried]);
     }
+    let waiting = QueueRecord { keeps_for: "orders".to_owned(), ..queue(4) };
+    let policy = ParameterRecord {
+        vhost: "/".to_owned(),
+        component: "policy".to_owned(),
+        name: "short".to_owned(),
+        value: r#"{"pattern":"^queue","definition":{"max-length":9}}"#.to_owned(),
+        updated_ms: 0,
+    };
+    let changes = vec![
+        Change::PutQueue(waiting),
+        Change::PutParameter(policy),
+        remember("/ orders", &[("order 17", 0)]),
+    ];
+    commit(&mut *store, vec![], changes);
     commit(
         &mut *store,
         vec![],
@@ -110,7 +129,7 @@ fn nothing_is_left_when_everything_is_settled() {
     let mut store = fill(&backend);
     commit(&mut *store, vec![], vec![settle(1, 0..=20_000), settle(2, 0..=20_000)]);
     clean_up(&mut *store);
-    for table in ["message", "block", "settled", "entry"] {
+    for table in ["message", "block", "settled", "entry", "progress"] {
         assert_eq!(count(backend.0.path(), table), 0, "{table}");
     }
 }
@@ -137,27 +156,73 @@ fn one_stuck_message_does_not_keep_the_bodies_around_it() {
     // And of small ones, once there is a pause.
     for first in (2_001..9_000).step_by(500) {
         let publishes = (first..first + 500).map(|id| publish(id, &[1])).collect();
-        commit(&mut *store, publishes, vec![]);
+        commit(&mut *store, publishes, vec![put_progress(1, first..first + 500)]);
     }
     commit(&mut *store, vec![], vec![settle(1, 2..=5_499), settle(1, 5_501..=9_000)]);
     clean_up(&mut *store);
     assert_eq!(count(backend.0.path(), "entry"), 2);
     assert_eq!(count(backend.0.path(), "message"), 2);
+    assert_eq!(count(backend.0.path(), "progress"), 1);
+}
+
+#[test]
+fn neither_a_scan_nor_a_start_touches_the_pages_of_bodies() {
+    let backend = Sqlite::new();
+    let (mut store, recovered) = backend.open();
+    declare(&mut *store, &[1]);
+    let large = |id| Publish {
+        message: Message::new(b"", b"key", b"properties", &[b'x'; 100_000]).stamped(stamp(id)),
+        ..publish(id, &[1])
+    };
+    commit(&mut *store, (1..=9).map(large).collect(), vec![]);
+    store.close(recovered.next).expect("closes");
+    // Breaks the chains of pages that bodies lie in: each begins with the number of the next.
+    let path = backend.0.path().join(DATABASE);
+    let mut file = std::fs::read(&path).expect("reads");
+    let bodies = file.chunks_mut(16_384).filter(|page| page[4..].iter().all(|byte| *byte == b'x'));
+    assert!(bodies.map(|page| page.fill(0xff)).count() >= 9 * 5);
+    std::fs::write(&path, file).expect("writes");
+
+    let (store, recovered) = backend.open();
+    assert_eq!(backlog(&recovered), [(1, (1..=9).collect())].into());
+    let mut reader = store.reader().expect("opens");
+    let ids: Vec<MessageId> = (1..=9).collect();
+    let (properties, body_len) = (b"properties".to_vec(), 100_000);
+    let scanned = |id| Scanned { id, stamp: stamp(id), properties: properties.clone(), body_len };
+    let expected: Vec<Scanned> = ids.iter().copied().map(scanned).collect();
+    assert_eq!(reader.scan(&ids), Ok(expected));
+    for id in ids {
+        assert!(matches!(reader.read(&[id], 1), Err(ReadError::Damaged(_))), "{id}");
+    }
 }
 
 #[test]
 fn a_file_of_version_1_opens() {
-    let backend = Sqlite::new();
-    let database = Connection::open(backend.0.path().join(DATABASE)).expect("creates");
-    database.execute_batch(include_str!("fixtures/version-1.sql")).expect("the fixture is SQL");
-    drop(database);
-    let (_store, recovered) = backend.open();
+    let backend = file_of(include_str!("fixtures/version-1.sql"));
+    let (store, recovered) = backend.open();
     assert!(!recovered.clean);
     assert_eq!(recovered.next.message, 1_048_578);
     assert_eq!(recovered.next.queue, QueueId(4));
+    assert_eq!(recovered.definitions.vhosts.len(), 1);
     assert_eq!(recovered.definitions.queues.len(), 2);
+    assert_eq!(recovered.definitions.queues[0].keeps_for, "");
     let two: Vec<MessageId> = vec![3, 5_002];
     assert_eq!(backlog(&recovered), [(1, vec![2, 5_001, 5_002]), (2, two)].into());
+    let mut reader = store.reader().expect("opens");
+    let found = reader.read(&[2, 3, 5_001, 5_002], usize::MAX).expect("reads").messages;
+    let bodies: Vec<&[u8]> = found.iter().map(|(_, message)| message.body()).collect();
+    assert_eq!(bodies, [&b"two"[..], b"three", b"five", b"five"]);
+    assert_eq!(found[3].1, Message::new(b"both", b"", b"\0\0", b"five"));
+    assert!(found.iter().all(|(_, message)| message.stamp() == Stamp::default()));
+    assert_eq!(count(backend.0.path(), "entry"), 5);
+}
+
+/// A directory with a file that SQL makes.
+fn file_of(fixture: &str) -> Sqlite {
+    let backend = Sqlite::new();
+    let database = Connection::open(backend.0.path().join(DATABASE)).expect("creates");
+    database.execute_batch(fixture).expect("the fixture is SQL");
+    backend
 }
 
 #[test]
@@ -172,7 +237,7 @@ fn a_file_of_a_newer_version_is_refused_and_not_changed() {
     drop(database);
     let before = std::fs::read(&path).expect("reads");
     match sqlite::open(backend.0.path()) {
-        Err(OpenError::Newer { found: 1_000, known: 1 }) => {}
+        Err(OpenError::Newer { found: 1_000, known: 2 }) => {}
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("a newer file was opened"),
     }
@@ -197,7 +262,7 @@ fn damaged_notes_are_reported_and_nothing_is_guessed() {
     for sql in [
         "INSERT INTO block VALUES (1, 5, 5, '[[1,0]]')",
         "INSERT INTO settled VALUES (9, 'x')",
-        "INSERT INTO message VALUES (9000, 'x', '', '', x'', x'')",
+        "INSERT INTO message VALUES (9000, 'x', 0, 0, '', '', x'', x'')",
     ] {
         let backend = Sqlite::new();
         drop(backend.open());

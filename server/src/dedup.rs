@@ -6,7 +6,6 @@
 //! Arguments and headers are those of RabbitMQ's community plugin and of LavinMQ. Unlike the
 //! plugin's, whose entry for a queue goes with the message, a key stays for as long as it is asked
 //! to: a publisher may try again after the consumer was quick.
-#![cfg_attr(not(test), expect(dead_code, reason = "publishing does not call it yet"))]
 
 use hashlink::LinkedHashMap;
 
@@ -73,7 +72,12 @@ impl Dedup {
         evicted
     }
 
-    /// Whether a message with this key came before. `ttl_ms` is what the message itself asks for in
+    /// Whether a message with this key came before.
+    pub(crate) fn is_known(&self, key: &[u8], now_ms: u64) -> bool {
+        self.keys.get(key).is_some_and(|until_ms| !is_over(*until_ms, now_ms))
+    }
+
+    /// The same, and remembers it from now on if not. `ttl_ms` is what the message itself asks for in
     /// its header `x-cache-ttl`, and goes before that of the queue or exchange.
     pub(crate) fn check_and_remember(
         &mut self,

@@ -28,6 +28,17 @@ impl Storage {
         (NODE_MESSAGE_BYTES.saturating_sub(others) / 2).max(QUEUE_MESSAGE_BYTES_MIN)
     }
 
+    /// Waits until the store has written everything up to `ticket`.
+    pub(crate) async fn written(&self, ticket: Ticket) -> Result<(), CommitError> {
+        if ticket <= self.committer.committed() {
+            return Ok(());
+        }
+        // Tickets are committed in order: an empty batch behind it tells.
+        let (batch, written) = awaited(Batch::default());
+        self.committer.submit(batch);
+        written.await.unwrap_or(Err(CommitError::Closed)).map(drop)
+    }
+
     /// Notes that a queue which kept `before` bytes keeps `after` now.
     pub(crate) fn memory_changed(&self, before: usize, after: usize) {
         if after > before {

@@ -124,6 +124,7 @@ impl Bench {
                 auto_delete: false,
                 arguments: "{}".to_owned(),
                 delivered_to: 0,
+                keeps_for: String::new(),
             })
         });
         store.commit(&Gathered::new(Vec::new(), records.collect())).expect("commits");

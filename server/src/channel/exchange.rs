@@ -102,7 +102,7 @@ impl Connection {
     }
 
     /// A binding needs `write` on its destination and `read` on its source, and may not touch the default exchange.
-    pub(crate) fn check_binding(&self, binding: &Binding) -> Result<(), Fault> {
+    pub(crate) fn check_binding(&mut self, binding: &Binding) -> Result<(), Fault> {
         check_not_default(&binding.source)?;
         let destination = match &binding.destination {
             Destination::Queue(name) => Resource::Queue(name),
@@ -112,7 +112,8 @@ impl Connection {
             }
         };
         self.check(Right::Write, destination)?;
-        self.check(Right::Read, Resource::Exchange(&binding.source))
+        self.check(Right::Read, Resource::Exchange(&binding.source))?;
+        self.check_topic_read(binding)
     }
 }
 

@@ -120,14 +120,13 @@ pub fn is_cycle(deaths: &[DeathRecord], target_queue: &str) -> bool {
 }
 
 /// The properties of a message that dies, as it is published to the dead-letter exchange: with this
-/// death in its headers, without an expiration, without `BCC`, and without `CC` if `drop_cc`: a
-/// dead-letter routing key takes the place of all its keys. (RabbitMQ 4 keeps the keys apart from the
-/// headers and leaves a `CC` to be seen that it no longer follows; here `CC` is the only place.)
+/// death in its headers, without an expiration and without `BCC`. A `CC` stays to be seen, as from
+/// RabbitMQ, also where a dead-letter routing key takes the place of its keys.
 ///
 /// `trusted` says that the headers about deaths in `raw` are the broker's own. Headers come out
 /// sorted by name, as from RabbitMQ.
 #[must_use]
-pub fn with_death(raw: &[u8], trusted: bool, death: &Death<'_>, drop_cc: bool) -> Vec<u8> {
+pub fn with_death(raw: &[u8], trusted: bool, death: &Death<'_>) -> Vec<u8> {
     let mut records = deaths(raw, trusted);
     let is_first = records.is_empty();
     record(&mut records, death, original_expiration(raw));
@@ -143,8 +142,7 @@ pub fn with_death(raw: &[u8], trusted: bool, death: &Death<'_>, drop_cc: bool) -
     own.text("x-last-death-queue", death.queue);
     own.text("x-last-death-reason", death.reason.as_str());
 
-    let dropped: &[&str] = if drop_cc { &["BCC", "CC"] } else { &["BCC"] };
-    with_own_headers(&without_expiration(raw), &own, dropped)
+    with_own_headers(&without_expiration(raw), &own, &["BCC"])
 }
 
 /// Counts `death` among `records` and moves its record to the front.

@@ -1,222 +1,207 @@
-//! Message groups: messages with the same key go to one consumer at a time, in order, while other
-//! groups go to other consumers. Who has which group, and what waits for its turn. Called by the
-//! queue while it hands out messages; without I/O, and without knowing what a message is.
-//!
-//! The queue keeps to this, then the order within each group is that of the queue:
-//!
-//! 1. A consumer with room is given what [`Groups::take_for`] has for it, before anything new.
-//! 2. A new message of a group is delivered if [`Groups::admits`] the consumer, and otherwise
-//!    parked. While [`Groups::is_full`], the queue takes no new messages from its head.
-//! 3. A message that comes back unacknowledged is settled and then parked again, at its old
-//!    position, even when that makes more than there is room for: prefetch has bounded it.
-#![cfg_attr(not(test), expect(dead_code, reason = "the queue does not call it yet"))]
+//! Message groups (`x-message-group-header`): the messages of one group go to one consumer at a time and in order, while
+//! groups run side by side. A group is held from the delivery of one of its messages until all that were delivered of it are
+//! settled; what comes to a group whose holder has no room is parked. Asked by [`super::dispatch`].
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Messages parked in one queue. At the limit it looks no further for a group that is free: one
-/// group that stands still then holds up the others.
-pub(crate) const PARKED_MAX: usize = 4096;
+use leveret_persistence::Message;
 
-/// The value by which messages are one group.
-pub(crate) type GroupKey = Arc<[u8]>;
+use super::consumers::ConsumerId;
+use super::entry::Entry;
+use crate::connection::ChannelId;
+use crate::limits::{GROUPS_PARKED_BYTES, GROUPS_PARKED_MESSAGES};
+use crate::protocol::properties::Properties;
 
-/// What a settlement made of a group.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Settled {
-    /// Its holder has other messages of it.
-    Held,
-    /// Nobody holds it and nothing of it waits.
-    Free,
-    /// Nobody holds it, and any consumer may take what waits.
-    Runnable,
+/// The value of the header that names a message's group.
+pub(crate) type Group = Arc<[u8]>;
+
+/// Who has a group: a consumer, or a channel by `basic.get`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Holder {
+    pub(crate) channel: ChannelId,
+    pub(crate) consumer: Option<ConsumerId>,
 }
 
-/// A parked message, on its way to a consumer.
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Taken<T> {
-    pub(crate) group: GroupKey,
-    pub(crate) position: u64,
-    pub(crate) item: T,
-}
-
-/// The groups of one queue. `H` is a consumer, `T` a message.
-#[derive(Debug)]
-pub(crate) struct Groups<H, T> {
-    /// Those that somebody holds or of which something waits; the others cost nothing.
-    groups: HashMap<GroupKey, Group<H, T>>,
-    /// Those of which something waits, by who may take it (`None`: anyone), in the order in which
-    /// it is their turn.
-    turns: HashMap<Option<H>, BTreeMap<u64, GroupKey>>,
-    next_turn: u64,
+/// The groups of one queue that are held or have parked messages.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    known: HashMap<Group, State>,
+    /// Groups with parked messages that nobody holds, in turn order.
+    free: VecDeque<Group>,
+    /// Groups with parked messages by who holds them, in turn order.
+    waiting: HashMap<Holder, VecDeque<Group>>,
     parked: usize,
+    parked_bytes: usize,
 }
 
-#[derive(Debug)]
-struct Group<H, T> {
-    holder: Option<H>,
-    /// Messages that the holder has not settled.
-    unsettled: usize,
-    /// By position in the queue.
-    parked: BTreeMap<u64, T>,
-    /// When it is its turn; of use only while something is parked.
-    turn: u64,
+#[derive(Debug, Default)]
+struct State {
+    holder: Option<Holder>,
+    /// Deliveries that are not settled.
+    unacked: usize,
+    /// In order.
+    parked: VecDeque<Entry>,
 }
 
-impl<H, T> Default for Group<H, T> {
-    fn default() -> Self {
-        Self { holder: None, unsettled: 0, parked: BTreeMap::new(), turn: 0 }
-    }
-}
-
-impl<H, T> Default for Groups<H, T> {
-    fn default() -> Self {
-        Self { groups: HashMap::new(), turns: HashMap::new(), next_turn: 0, parked: 0 }
-    }
-}
-
-impl<H: Copy + Eq + Hash, T> Groups<H, T> {
-    /// Who has unsettled messages of `group`, and is alone to get more.
-    pub(crate) fn holder(&self, group: &[u8]) -> Option<H> {
-        self.groups.get(group)?.holder
-    }
-
-    /// Whether a new message of `group` may go to `consumer`: nobody else holds the group, and
-    /// nothing older of it waits.
-    pub(crate) fn admits(&self, group: &[u8], consumer: H) -> bool {
-        self.groups.get(group).is_none_or(|group| {
-            group.parked.is_empty() && group.holder.is_none_or(|holder| holder == consumer)
-        })
-    }
-
-    /// Notes that `consumer` was given a new message of `group`, which had to admit it.
-    pub(crate) fn delivered(&mut self, group: &[u8], consumer: H) {
-        debug_assert!(self.admits(group, consumer), "a group has one holder at a time");
-        let group = self.groups.entry(group.into()).or_default();
-        group.holder = Some(consumer);
-        group.unsettled += 1;
-    }
-
-    /// Keeps a message until its turn. `position` is its place in the queue: lower goes first, no
-    /// two messages have the same.
-    pub(crate) fn park(&mut self, group: &[u8], position: u64, item: T) {
-        let key = match self.groups.get_key_value(group) {
-            Some((key, _)) => Arc::clone(key),
-            None => group.into(),
-        };
-        let group = self.groups.entry(Arc::clone(&key)).or_default();
-        if group.parked.is_empty() {
-            group.turn = self.next_turn;
-            self.next_turn += 1;
-            self.turns.entry(group.holder).or_default().insert(group.turn, key);
-        }
-        if group.parked.insert(position, item).is_none() {
-            self.parked += 1;
-        }
-    }
-
-    /// The next parked message that `consumer` may have, which counts as delivered to it. Groups
-    /// take turns, one message each.
-    pub(crate) fn take_for(&mut self, consumer: H) -> Option<Taken<T>> {
-        let turn = |owner| Some((*self.turns.get(&owner)?.first_key_value()?.0, owner));
-        // Of its own groups and those that are free, the one whose turn it is.
-        let own = turn(Some(consumer));
-        let (turn, owner) = own.into_iter().chain(turn(None)).min_by_key(|(turn, _)| *turn)?;
-
-        let key = self.leave_turn(owner, turn)?;
-        let group = self.groups.get_mut(&key)?;
-        let (position, item) = group.parked.pop_first()?;
-        self.parked -= 1;
-        group.holder = Some(consumer);
-        group.unsettled += 1;
-        if !group.parked.is_empty() {
-            group.turn = self.next_turn;
-            self.next_turn += 1;
-            self.turns.entry(group.holder).or_default().insert(group.turn, Arc::clone(&key));
-        }
-        Some(Taken { group: key, position, item })
-    }
-
-    /// Notes that `consumer` has settled a message of `group`, or that it came back. What somebody
-    /// settles who does not hold the group changes nothing.
-    pub(crate) fn settled(&mut self, group: &[u8], consumer: H) -> Settled {
-        let Some(state) = self.groups.get_mut(group) else {
-            return Settled::Free;
-        };
-        if state.holder == Some(consumer) {
-            state.unsettled = state.unsettled.saturating_sub(1);
-            if state.unsettled == 0 {
-                return self.release(group);
-            }
-        }
-        match self.holder(group) {
-            Some(_) => Settled::Held,
-            None => Settled::Runnable,
-        }
-    }
-
-    /// Frees what `consumer` holds, and says which groups that are: its channel is closed. What it had
-    /// not settled is the caller's to park again before anything is taken.
-    pub(crate) fn holder_gone(&mut self, consumer: H) -> Vec<GroupKey> {
-        let held = self.groups.iter().filter(|(_, group)| group.holder == Some(consumer));
-        let mut freed: Vec<_> = held.map(|(key, _)| Arc::clone(key)).collect();
-        // In an order that does not change from run to run.
-        freed.sort_unstable();
-        for group in &freed {
-            self.release(group);
-        }
-        freed
-    }
-
-    /// How many messages wait.
-    pub(crate) fn parked_len(&self) -> usize {
+impl Groups {
+    /// The number of parked messages.
+    pub(crate) fn parked(&self) -> usize {
         self.parked
     }
 
-    /// Whether no new message is to be parked.
+    /// What the parked messages cost in memory, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.parked_bytes
+    }
+
+    /// Whether no more messages may be parked: then the queue looks no further for a group that can run.
     pub(crate) fn is_full(&self) -> bool {
-        self.parked >= PARKED_MAX
+        self.parked >= GROUPS_PARKED_MESSAGES || self.parked_bytes >= GROUPS_PARKED_BYTES
     }
 
-    /// Takes out all that waits, with positions and in their order: the queue is purged or ends. Who
-    /// holds which group stays.
-    pub(crate) fn drain_parked(&mut self) -> impl Iterator<Item = (u64, T)> + use<H, T> {
-        let mut all = BTreeMap::new();
-        for group in self.groups.values_mut() {
-            all.append(&mut group.parked);
-        }
-        self.groups.retain(|_, group| group.holder.is_some());
-        self.turns.clear();
-        self.parked = 0;
-        all.into_iter()
+    /// Who may have the next message of the group: its holder, or anyone.
+    pub(crate) fn holder(&self, group: &Group) -> Option<Holder> {
+        self.known.get(group).and_then(|state| state.holder)
     }
 
-    /// Ends the hold on `group`. What waits keeps its turn, among what anyone may take.
-    fn release(&mut self, group: &[u8]) -> Settled {
-        let Some((key, mut state)) = self.groups.remove_entry(group) else {
-            return Settled::Free;
-        };
+    /// Whether messages of the group are parked: a later one has to wait behind them.
+    pub(crate) fn has_parked(&self, group: &Group) -> bool {
+        self.known.get(group).is_some_and(|state| !state.parked.is_empty())
+    }
+
+    /// Puts a message aside, in its order.
+    pub(crate) fn park(&mut self, group: &Group, entry: Entry) {
+        self.parked += 1;
+        self.parked_bytes += entry.cost();
+        let state = self.known.entry(Arc::clone(group)).or_default();
         if state.parked.is_empty() {
-            return Settled::Free;
+            match state.holder {
+                Some(holder) => self.waiting.entry(holder).or_default().push_back(group.clone()),
+                None => self.free.push_back(group.clone()),
+            }
         }
-        self.leave_turn(state.holder, state.turn);
-        self.turns.entry(None).or_default().insert(state.turn, Arc::clone(&key));
-        state.holder = None;
-        state.unsettled = 0;
-        self.groups.insert(key, state);
-        Settled::Runnable
+        let place = state.parked.partition_point(|other| other.id < entry.id);
+        state.parked.insert(place, entry);
     }
 
-    fn leave_turn(&mut self, owner: Option<H>, turn: u64) -> Option<GroupKey> {
-        let turns = self.turns.get_mut(&owner)?;
-        let key = turns.remove(&turn);
-        if turns.is_empty() {
-            self.turns.remove(&owner);
+    /// A message of the group was delivered and is to be settled.
+    pub(crate) fn delivered(&mut self, group: &Group, holder: Holder) {
+        let state = self.known.entry(Arc::clone(group)).or_default();
+        state.unacked += 1;
+        if state.holder != Some(holder) {
+            let former = state.holder.replace(holder);
+            if !state.parked.is_empty() {
+                leave(&mut self.free, &mut self.waiting, group, former);
+                self.waiting.entry(holder).or_default().push_back(group.clone());
+            }
         }
-        key
+    }
+
+    /// A delivery of the group was settled or went back.
+    pub(crate) fn settled(&mut self, group: &Group) {
+        let Some(state) = self.known.get_mut(group) else {
+            return;
+        };
+        state.unacked = state.unacked.saturating_sub(1);
+        if state.unacked > 0 {
+            return;
+        }
+        let former = state.holder.take();
+        if state.parked.is_empty() {
+            self.known.remove(group);
+        } else {
+            leave(&mut self.free, &mut self.waiting, group, former);
+            self.free.push_back(group.clone());
+        }
+    }
+
+    /// The size of the next message of a group that nobody holds.
+    pub(crate) fn next_free(&self) -> Option<usize> {
+        let state = self.known.get(self.free.front()?)?;
+        state.parked.front().map(|entry| entry.message.size())
+    }
+
+    /// Takes it.
+    pub(crate) fn take_free(&mut self) -> Option<(Group, Entry)> {
+        let group = self.free.pop_front()?;
+        let entry = self.unpark(&group)?;
+        if self.has_parked(&group) {
+            // It goes to whom the message is delivered; if it needs no settling, anyone may have the next one.
+            self.free.push_back(group.clone());
+        }
+        Some((group, entry))
+    }
+
+    /// Those who hold groups with parked messages.
+    pub(crate) fn holders(&self) -> Vec<Holder> {
+        self.waiting.keys().copied().collect()
+    }
+
+    /// The size of the next message that is parked for a holder.
+    pub(crate) fn next_of(&self, holder: Holder) -> Option<usize> {
+        let state = self.known.get(self.waiting.get(&holder)?.front()?)?;
+        state.parked.front().map(|entry| entry.message.size())
+    }
+
+    /// Takes it.
+    pub(crate) fn take_of(&mut self, holder: Holder) -> Option<(Group, Entry)> {
+        let groups = self.waiting.get_mut(&holder)?;
+        let group = groups.pop_front()?;
+        if groups.is_empty() {
+            self.waiting.remove(&holder);
+        }
+        let entry = self.unpark(&group)?;
+        if self.has_parked(&group) {
+            self.waiting.entry(holder).or_default().push_back(group.clone());
+        }
+        Some((group, entry))
+    }
+
+    /// Takes all parked messages; who holds a group keeps it.
+    pub(crate) fn take_parked(&mut self) -> Vec<Entry> {
+        self.free.clear();
+        self.waiting.clear();
+        (self.parked, self.parked_bytes) = (0, 0);
+        let parked = self.known.values_mut().flat_map(|state| std::mem::take(&mut state.parked));
+        let parked = parked.collect();
+        self.known.retain(|_, state| state.unacked > 0);
+        parked
+    }
+
+    fn unpark(&mut self, group: &Group) -> Option<Entry> {
+        let state = self.known.get_mut(group)?;
+        let entry = state.parked.pop_front()?;
+        self.parked -= 1;
+        self.parked_bytes -= entry.cost();
+        if state.parked.is_empty() && state.unacked == 0 {
+            self.known.remove(group);
+        }
+        Some(entry)
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// Takes a group out of the turn order that it is in.
+fn leave(
+    free: &mut VecDeque<Group>,
+    waiting: &mut HashMap<Holder, VecDeque<Group>>,
+    group: &Group,
+    holder: Option<Holder>,
+) {
+    let Some(holder) = holder else {
+        return free.retain(|other| other != group);
+    };
+    if let Some(groups) = waiting.get_mut(&holder) {
+        groups.retain(|other| other != group);
+        if groups.is_empty() {
+            waiting.remove(&holder);
+        }
+    }
+}
+
+/// The group of a message; none without the header.
+pub(crate) fn group_of(message: &Message, header: &str) -> Option<Group> {
+    let properties = Properties::parse(message.properties()).ok()?;
+    let value = properties.header_fields().find(|field| field.name == header.as_bytes())?;
+    Some(value.value.into())
+}

@@ -1,6 +1,5 @@
 //! `x-retry-delays`: when a rejected message comes again, and when it has had all its chances. Called
 //! by the queue: once to read the argument, then for each message that is rejected.
-#![cfg_attr(not(test), expect(dead_code, reason = "the queue does not call it yet"))]
 
 use std::time::Duration;
 

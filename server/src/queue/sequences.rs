@@ -4,7 +4,6 @@
 //!
 //! Numbers have to grow, by one from message to message. A publisher that begins anew takes another
 //! id: otherwise its numbers look like ones that came twice.
-#![cfg_attr(not(test), expect(dead_code, reason = "the queue does not call it yet"))]
 
 use hashlink::LruCache;
 use roaring::RoaringTreemap;
@@ -47,10 +46,24 @@ pub(crate) struct Counts {
     pub(crate) reordered: u64,
 }
 
+/// What a message says of itself: its publisher (`x-publisher-id`, any text) and its number (`x-sequence`).
+pub(crate) fn numbering(message: &Message) -> Option<(String, u64)> {
+    let properties = Properties::parse(message.properties()).ok()?;
+    let (mut publisher, mut sequence) = (None, None);
+    for field in properties.header_fields() {
+        match field.name {
+            X_PUBLISHER_ID => publisher = field.view().text().map(str::to_owned),
+            X_SEQUENCE => sequence = field.view().unsigned(),
+            _ => {}
+        }
+    }
+    publisher.zip(sequence)
+}
+
 /// One publisher, for those who look.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Publisher<'a> {
-    pub(crate) id: &'a str,
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Publisher {
+    pub(crate) id: String,
     /// Its highest number.
     pub(crate) last: u64,
     pub(crate) counts: Counts,
@@ -95,9 +108,9 @@ impl Sequences {
     }
 
     /// The publishers that are remembered, the one heard last at the end.
-    pub(crate) fn publishers(&self) -> impl Iterator<Item = Publisher<'_>> {
+    pub(crate) fn publishers(&self) -> impl Iterator<Item = Publisher> + '_ {
         self.publishers.iter().map(|(id, sequence)| Publisher {
-            id,
+            id: id.to_string(),
             last: sequence.last,
             counts: sequence.counts,
         })

@@ -15,6 +15,7 @@ impl Vhost {
     /// Adds a binding; one that is there already stays as it is. The ticket is what to wait for before saying so.
     pub(crate) fn bind(&self, binding: Binding) -> Result<Option<Ticket>, Fault> {
         let mut change = self.change();
+        self.check_not_deleted()?;
         let stored = is_stored(&change.topology, &binding);
         if stored {
             change.rows.push(Change::PutBinding(self.binding_record(&binding)));
@@ -60,15 +61,19 @@ impl Vhost {
                 refusals::not_found(Resource::Exchange(name), &self.name)
             }
             BindError::NoQueue(name) => refusals::not_found(Resource::Queue(name), &self.name),
-            BindError::XMatchValue(_) | BindError::XMatchType { .. } => {
-                Fault::new(ReplyCode::PreconditionFailed, error.to_string())
-            }
+            BindError::XMatchValue(_)
+            | BindError::XMatchType { .. }
+            | BindError::WeightNotANumber(_)
+            | BindError::WeightTooLow
+            | BindError::WeightTooHigh
+            | BindError::KeyNotEmpty(_)
+            | BindError::NotAQueue => Fault::new(ReplyCode::PreconditionFailed, error.to_string()),
         }
     }
 }
 
 /// A binding outlives a restart if both of its ends do.
-fn is_stored(topology: &Topology, binding: &Binding) -> bool {
+pub(super) fn is_stored(topology: &Topology, binding: &Binding) -> bool {
     let durable = |name: &str| topology.graph.exchange(name).is_some_and(|found| found.durable);
     durable(&binding.source)
         && match &binding.destination {

@@ -1,13 +1,16 @@
 //! A vhost: its exchanges, bindings and queues. Readers see an immutable snapshot, writers replace it one at a time.
 
 pub(crate) mod bindings;
+mod deletion;
 pub(crate) mod exchanges;
 pub(crate) mod publish;
 pub(crate) mod queues;
 pub(crate) mod recovery;
 pub(crate) mod refusals;
 pub(crate) mod reply_to;
+pub(crate) mod settings;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use amq_protocol::types::FieldTable;
@@ -17,8 +20,9 @@ use leveret_routing::{Graph, Name};
 
 use crate::protocol::Fault;
 use crate::queue::Queue;
-use crate::storage::{Storage, awaited};
+use crate::storage::Storage;
 use reply_to::ReplyTo;
+use settings::VhostSettings;
 
 /// The name of a vhost.
 pub(crate) type VhostName = Arc<str>;
@@ -41,6 +45,9 @@ pub(crate) struct Vhost {
     topology: Arc<ArcSwap<Topology>>,
     /// Held while a change is decided, applied and submitted, so that the store sees changes in the order in which they took effect.
     changing: Mutex<()>,
+    settings: ArcSwap<VhostSettings>,
+    /// Its deletion has begun. Changes while `changing` is held only.
+    deleted: AtomicBool,
     pub(crate) storage: Storage,
     /// Who waits for direct replies.
     pub(crate) reply_to: ReplyTo,
@@ -55,6 +62,8 @@ impl Vhost {
             name,
             topology: Arc::new(ArcSwap::from_pointee(topology)),
             changing: Mutex::new(()),
+            settings: ArcSwap::default(),
+            deleted: AtomicBool::new(false),
             storage,
             reply_to: ReplyTo::default(),
         })
@@ -68,16 +77,10 @@ impl Vhost {
     /// Waits until the store has written everything up to `ticket`.
     pub(crate) async fn written(&self, ticket: Option<Ticket>) -> Result<(), Fault> {
         match ticket {
-            Some(ticket) if ticket > self.storage.committer.committed() => {
-                // Tickets are committed in order: an empty batch behind it tells.
-                let (batch, written) = awaited(Batch::default());
-                self.storage.committer.submit(batch);
-                match written.await {
-                    Ok(Ok(_)) => Ok(()),
-                    Ok(Err(_)) | Err(_) => Err(refusals::store_failed()),
-                }
+            Some(ticket) => {
+                self.storage.written(ticket).await.map_err(|_| refusals::store_failed())
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 

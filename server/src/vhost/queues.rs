@@ -44,6 +44,8 @@ impl Vhost {
         if name.starts_with("amq.") && !declare.named_by_server {
             return Err(refusals::reserved_prefix(Resource::Queue(&name)));
         }
+        self.check_not_deleted()?;
+        self.check_queue_limit(&change.topology, &name)?;
         for argument in arguments::without_effect(&declare.arguments) {
             tracing::warn!(queue = %name, argument, "kept, but without effect in this version");
         }
@@ -174,6 +176,7 @@ impl Vhost {
             auto_delete: queue.auto_delete,
             arguments: arguments_text(&queue.arguments),
             delivered_to: 0,
+            keeps_for: String::new(),
         }
     }
 }

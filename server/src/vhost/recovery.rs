@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
+use imbl::OrdMap;
 use leveret_persistence::{
     BindingRecord, Definitions, ExchangeRecord, IdSet, MessageId, QueueId, QueueRecord,
 };
@@ -30,8 +31,8 @@ pub(crate) fn recover(
     mut backlog: HashMap<QueueId, IdSet>,
     clean: bool,
     storage: &Storage,
-) -> Result<HashMap<VhostName, Arc<Vhost>>, BadRecord> {
-    let mut vhosts = HashMap::new();
+) -> Result<OrdMap<VhostName, Arc<Vhost>>, BadRecord> {
+    let mut vhosts = OrdMap::new();
     for record in &definitions.vhosts {
         let name: VhostName = record.name.as_str().into();
         let vhost = Vhost::new(Arc::clone(&name), storage.clone());
