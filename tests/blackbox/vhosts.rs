@@ -1,4 +1,4 @@
-//! Promise: vhosts come, change and go while the broker runs, with everything that is in them (check 72).
+//! Promise: vhosts come, change and go while the broker runs, with everything that is in them (check 85).
 
 use leveret_tests::broker::Broker;
 use leveret_tests::client::Channel;
