@@ -7,12 +7,15 @@
 //! - [`wire`] is one socket: frames and bytes as they are, in the order they come
 //! - [`client`] is a connection and its channels on top of it; [`method`] pairs each request with its reply
 //! - [`http`] is the management API; [`operator`] makes vhosts and users for a test, and takes them away again
-//! - [`closed`] is how the broker said no
+//! - [`closed`] is how the broker said no; [`death`] reads what dead-lettering left in a message,
+//!   [`dead_letters`] is where messages die
 //! - [`wait`] waits for what has no event
 
 pub mod broker;
 pub mod client;
 pub mod closed;
+pub mod dead_letters;
+pub mod death;
 pub mod http;
 pub mod login;
 pub mod method;
