@@ -377,6 +377,8 @@ fn shown(value: &AMQPValue) -> String {
     match value {
         AMQPValue::LongString(text) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
         AMQPValue::Boolean(value) => value.to_string(),
+        AMQPValue::Float(value) => value.to_string(),
+        AMQPValue::Double(value) => value.to_string(),
         other => match integer_of(other) {
             Some(number) => number.to_string(),
             None => format!("{other:?}"),

@@ -118,7 +118,9 @@ impl Router {
         check(publisher, vhost, topology, exchange, &keys)?;
         let route = topology.route(exchange, &keys, properties, walk);
         let route = Arc::new(route.map_err(|NoExchange| no_exchange(vhost, exchange))?);
-        if wishes.is_empty() && walk.cacheable() {
+        // A message may ask not to be remembered by the exchanges that do.
+        let is_same_for_all = walk.cacheable() && walk.remembering().is_empty();
+        if wishes.is_empty() && is_same_for_all {
             if known.len() >= ROUTE_CACHE_ENTRIES {
                 known.clear();
             }
@@ -203,8 +205,6 @@ fn no_exchange(vhost: &Vhost, exchange: &str) -> Fault {
 pub(crate) struct Wishes {
     /// The further routing keys of RabbitMQ's sender-selected distribution: the headers `CC` and `BCC`.
     keys: Vec<String>,
-    /// Whether there is a `BCC` to be taken out before the message is delivered.
-    pub(crate) has_bcc: bool,
     /// What its stamp says of it.
     pub(crate) flags: u8,
 }
@@ -222,7 +222,7 @@ impl Wishes {
                 b"CC" => wishes.add_keys("CC", &field)?,
                 b"BCC" => {
                     wishes.add_keys("BCC", &field)?;
-                    wishes.has_bcc = true;
+                    wishes.flags |= stamp::BLIND_COPIES;
                 }
                 X_PUBLISHER_ID | X_SEQUENCE => numbered += 1,
                 _ => {}
@@ -254,13 +254,13 @@ impl Wishes {
     }
 }
 
-/// The keys in the header `CC` of a message that was published with it.
-pub(super) fn cc_keys(properties: &[u8]) -> Vec<String> {
+/// The keys in the header `CC` or `BCC` of a message that was published with it.
+pub(super) fn copy_keys(properties: &[u8], header: &str) -> Vec<String> {
     let Ok(properties) = Properties::parse(properties) else {
         return Vec::new();
     };
-    let cc = properties.header_fields().find(|field| field.name == b"CC");
-    match cc.map(|field| field.view()) {
+    let copies = properties.header_fields().find(|field| field.name == header.as_bytes());
+    match copies.map(|field| field.view()) {
         Some(Value::Array(array)) => texts(array).collect(),
         _ => Vec::new(),
     }
