@@ -10,14 +10,13 @@ use crate::access::user_access::UserAccess;
 use crate::channel::basic::check_expiration;
 use crate::clock;
 use crate::protocol::properties::Properties;
-use crate::protocol::rewrite::without_header;
 use crate::protocol::{Fault, ReplyCode};
 use crate::vhost::Vhost;
 use crate::vhost::admission::admit;
 use crate::vhost::dispatch::{Outgoing, Verdict, dispatch};
 use crate::vhost::publish::{Route, Router, Wishes};
 use crate::vhost::relay::batch_of;
-use crate::vhost::reply_to::REPLY_TO;
+use crate::vhost::reply_to::{REPLY_TO, ReplyTo};
 
 impl Managed {
     /// Publishes and waits until it is durable. Says whether it reached a queue.
@@ -29,6 +28,12 @@ impl Managed {
         publication: Publication,
     ) -> Result<bool, Error> {
         let outgoing = self.outgoing(by, vhost, exchange, &publication)?;
+        let key = publication.routing_key.as_bytes();
+        if exchange.is_empty() && ReplyTo::is_address(key) {
+            let waiting = vhost.reply_to.is_waiting(key);
+            vhost.reply_to.send(key, outgoing.message);
+            return Ok(waiting);
+        }
         let routed = outgoing.route.is_routed;
         let mut messages = [outgoing];
         let storage = &vhost.storage;
@@ -69,7 +74,6 @@ impl Managed {
         let (route, wishes) =
             route(vhost, access, exchange, key, &raw).map_err(|fault| refused(&fault))?;
         let persistent = Properties::parse(&raw).is_ok_and(|found| found.is_persistent());
-        let raw = if wishes.has_bcc { without_header(&raw, "BCC") } else { raw };
         let message = Message::try_new(exchange.as_bytes(), key.as_bytes(), &raw, payload);
         let message = message.ok_or_else(|| Error::BadRequest("too large".to_owned()))?;
         let stamp = Stamp { arrived_ms: clock::now_ms(), flags: wishes.flags };
