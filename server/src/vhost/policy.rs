@@ -3,6 +3,8 @@
 #![cfg_attr(not(test), expect(dead_code, reason = "vhosts do not follow policies yet"))]
 
 mod keys;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -82,7 +82,7 @@ const KEYS: &[Key] = &[
     both("message-ttl", at_least(0, "message TTL"), Merge::Smaller, Acts::Yes),
     both("overflow", Takes::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"], "overflow value"), Merge::Operator, Acts::Yes),
     user("queue-leader-locator", Takes::OneOf(&["client-local", "balanced", "random", "least-leaders"], "queue leader locator value"), Acts::No),
-    user("queue-master-locator", Takes::Nothing("use of deprecated queue-master-locator argument is not permitted"), Acts::No),
+    both("queue-master-locator", Takes::Nothing("use of deprecated queue-master-locator argument is not permitted"), Merge::Operator, Acts::No),
     user("queue-mode", Takes::OneOf(&["default", "lazy"], "queue-mode value"), Acts::No).foreign_to(QUORUM),
     both("queue-version", Takes::Integer(1, 2, "queue-version value"), Merge::Operator, Acts::No),
     user("retry-delays", Takes::RetryDelays, Acts::Yes),
