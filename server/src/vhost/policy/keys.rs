@@ -1,6 +1,9 @@
 //! The keys of a policy's definition: one row each with its name, the values it takes, the queues that do not know it, what
 //! becomes of it when an operator policy has it too, and whether this broker acts on it. Texts are RabbitMQ's.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::{Map, Value};
 
 use super::PolicyKind;
