@@ -139,6 +139,9 @@ pub(crate) const EXPIRATION_MAX_MS: u64 = 315_360_000_000;
 /// The longest `x-delay` in milliseconds, as of the delayed message plugin of RabbitMQ; a longer one is cut to it.
 pub(crate) const DELAY_MAX_MS: u64 = u32::MAX as u64;
 
+/// Messages that a start looks at in one read, where a queue needs more of them than their ids.
+pub(crate) const RECOVERY_SCAN_MESSAGES: usize = 10_000;
+
 /// How often free disk space and memory are looked at.
 pub(crate) const ALARM_INTERVAL: Duration = Duration::from_secs(1);
 

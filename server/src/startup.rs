@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use leveret_persistence::{
     Batch, Change, CommitError, Committer, CommitterThread, Limits, MessageReader, OpenError,
-    PermissionRecord, Recovered, UserRecord, VhostRecord, sqlite,
+    PermissionRecord, Reader, Recovered, Store as _, UserRecord, VhostRecord, sqlite,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,7 +23,8 @@ use crate::limits::SHUTDOWN_TIMEOUT;
 use crate::node::Node;
 use crate::queue::Command;
 use crate::storage::{Storage, awaited};
-use crate::vhost::{DEFAULT_VHOST, recovery};
+use crate::vhost::recovery::{self, Found};
+use crate::vhost::DEFAULT_VHOST;
 
 /// Threads that read messages back from the store.
 const READER_THREADS: usize = 1;
@@ -76,9 +77,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let (store, recovered) = open(&config)?;
     let reader = MessageReader::start(&store, READER_THREADS)
         .map_err(|error| store_error(&config, error))?;
+    let scanner = store.reader().map_err(|error| store_error(&config, error))?;
     let (committer, thread) = Committer::start(Box::new(store), recovered.next, Limits::default());
     let storage = Storage::new(committer, reader);
-    let node = Arc::new(recover(config, storage, recovered).await?);
+    let node = Arc::new(recover(config, storage, recovered, scanner).await?);
     announce(&node.config, &listeners)?;
     for listener in listeners {
         tokio::spawn(listener::accept(listener, Arc::clone(&node)));
@@ -124,18 +126,22 @@ async fn recover(
     config: Config,
     storage: Storage,
     mut recovered: Recovered,
+    reader: Box<dyn Reader>,
 ) -> Result<Node, StartError> {
     let known = &recovered.definitions;
     // Both: an operator may have deleted all vhosts, and must not find a guest again that was deleted too.
     if known.vhosts.is_empty() && known.users.is_empty() {
         make_defaults(&storage.committer, &mut recovered).await?;
     }
-    let Recovered { definitions, backlog, clean, .. } = recovered;
+    let Recovered { definitions, backlog, progress, remembered, clean, .. } = recovered;
     let messages: u64 = backlog.values().map(|ids| ids.len()).sum();
     tracing::info!(queues = definitions.queues.len(), messages, clean, "recovered");
-    let vhosts = recovery::recover(&definitions, backlog, clean, &storage)
+    let found = Found { backlog, progress, remembered, clean, reader };
+    let parameters = definitions::recovery::parameters(&definitions.parameters);
+    let policies = |vhost: &str| definitions::parameters::policies(&parameters, vhost);
+    let vhosts = recovery::recover(&definitions, found, policies, &storage)
         .map_err(|error| StartError::Definitions(error.to_string()))?;
-    let definitions = definitions::recovery::definitions(&definitions, vhosts);
+    let definitions = definitions::recovery::definitions(&definitions, parameters, vhosts);
     let (sender, alarms) = watch::channel(Alarms::default());
     tokio::spawn(alarms::watch(thresholds(&config), sender));
     Ok(Node::new(config, storage, definitions, alarms))

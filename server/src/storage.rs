@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use leveret_persistence::{Batch, CommitError, Committer, MessageReader, Ticket};
+use leveret_persistence::{
+    Batch, CommitError, Committer, Message, MessageId, MessageReader, Ticket,
+};
 use tokio::sync::oneshot;
 
 use crate::limits::{NODE_MESSAGE_BYTES, QUEUE_MESSAGE_BYTES_MIN};
@@ -19,6 +21,15 @@ pub(crate) struct Storage {
 impl Storage {
     pub(crate) fn new(committer: Committer, reader: MessageReader) -> Storage {
         Storage { committer, reader, memory: Arc::default() }
+    }
+
+    /// One message that the store has, read back; none if it is gone or cannot be read.
+    pub(crate) async fn read_one(&self, id: MessageId) -> Option<Message> {
+        let (done, answer) = oneshot::channel();
+        self.reader.read(vec![id], 0, Box::new(move |found| drop(done.send(found))));
+        let found = answer.await.ok()?;
+        let found = found.inspect_err(|error| tracing::error!(%error, "cannot read a message back"));
+        found.ok()?.messages.pop().map(|(_, message)| message)
     }
 
     /// Bytes of message that a queue which keeps `own` bytes may keep: half of what the others leave, so

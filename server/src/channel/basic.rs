@@ -13,11 +13,11 @@ use crate::connection::{Connection, Slot};
 use crate::limits::EXPIRATION_MAX_MS;
 use crate::protocol::content::{Content, Return, encode_return};
 use crate::protocol::properties::Properties;
-use crate::protocol::rewrite::{with_reply_to, without_header};
+use crate::protocol::rewrite::with_reply_to;
 use crate::protocol::{Fault, ReplyCode};
 use crate::queue::Command;
 use crate::queue::state::Outcome;
-use crate::vhost::dispatch::Outgoing;
+use crate::vhost::dispatch::{Outgoing, without_blind_copies};
 use crate::vhost::publish::Wishes;
 use crate::vhost::reply_to::{REPLY_TO, ReplyTo};
 
@@ -83,7 +83,7 @@ impl Connection {
         self.check_user_id(&properties)?;
         check_expiration(&properties)?;
         let persistent = properties.is_persistent();
-        let rewritten = self.rewritten(number, &message, &properties, wishes.has_bcc)?;
+        let rewritten = self.rewritten(number, &message, &properties)?;
         let reply = exchange.is_empty() && ReplyTo::is_address(message.routing_key());
         let stamp = Stamp { arrived_ms: self.read_ms, flags: wishes.flags };
         let message = rewritten.unwrap_or(message).stamped(stamp);
@@ -122,33 +122,25 @@ impl Connection {
         Fault::new(ReplyCode::PreconditionFailed, text)
     }
 
-    /// The message with other properties, where the broker changes them: a direct `reply-to` is given its address,
-    /// and `BCC` is taken out.
+    /// The message with its address for direct replies, if it asks for them.
     fn rewritten(
         &mut self,
         number: u16,
         message: &Message,
         properties: &Properties<'_>,
-        has_bcc: bool,
     ) -> Result<Option<Message>, Fault> {
-        let mut changed = None;
-        if properties.reply_to() == Some(REPLY_TO) {
-            let channel = self.channel(number);
-            let consumer = channel.and_then(|channel| channel.reply_consumer.as_ref());
-            let Some(consumer) = consumer else {
-                let text = "fast reply consumer does not exist";
-                return Err(Fault::new(ReplyCode::PreconditionFailed, text));
-            };
-            changed = Some(with_reply_to(properties.raw(), consumer.address.name()));
+        if properties.reply_to() != Some(REPLY_TO) {
+            return Ok(None);
         }
-        if has_bcc {
-            let raw = changed.as_deref().unwrap_or(properties.raw());
-            changed = Some(without_header(raw, "BCC"));
-        }
-        Ok(changed.map(|properties| {
-            let (exchange, routing_key) = (message.exchange(), message.routing_key());
-            Message::new(exchange, routing_key, &properties, message.body())
-        }))
+        let channel = self.channel(number);
+        let consumer = channel.and_then(|channel| channel.reply_consumer.as_ref());
+        let Some(consumer) = consumer else {
+            let text = "fast reply consumer does not exist";
+            return Err(Fault::new(ReplyCode::PreconditionFailed, text));
+        };
+        let properties = with_reply_to(properties.raw(), consumer.address.name());
+        let (exchange, routing_key) = (message.exchange(), message.routing_key());
+        Ok(Some(Message::new(exchange, routing_key, &properties, message.body())))
     }
 
     fn check_user_id(&mut self, properties: &Properties<'_>) -> Result<(), Fault> {
@@ -228,6 +220,7 @@ pub(crate) fn encode_no_route(
     message: &Message,
     frame_max: u32,
 ) {
+    let message = without_blind_copies(message);
     let returned = Return {
         reply_code: ReplyCode::NoRoute,
         exchange: message.exchange(),

@@ -89,8 +89,17 @@ impl Connection {
         let Bind { destination, source, routing_key, arguments, .. } = bind;
         let binding = exchange_binding(destination, source, routing_key, arguments);
         self.check_binding(&binding)?;
-        let ticket = self.vhost.bind(binding)?;
-        self.vhost.written(ticket).await
+        self.bind(binding).await
+    }
+
+    /// Binds, and gives a new binding what its exchange has kept for it.
+    pub(crate) async fn bind(&mut self, binding: Binding) -> Result<(), Fault> {
+        let (is_new, ticket) = self.vhost.bind(binding.clone())?;
+        self.vhost.written(ticket).await?;
+        if is_new {
+            self.vhost.replay(&binding).await;
+        }
+        Ok(())
     }
 
     async fn exchange_unbind(&mut self, unbind: Unbind) -> Result<(), Fault> {

@@ -12,7 +12,7 @@ use crate::connection::ChannelId;
 use crate::queue::Queue;
 use crate::vhost::Vhost;
 use crate::vhost::admission::admit;
-use crate::vhost::dispatch::{Outgoing, Verdict, dispatch};
+use crate::vhost::dispatch::{Outgoing, Verdict, dispatch, without_blind_copies};
 use crate::vhost::relay::batch_of;
 
 /// A message that a client has published, and what its channel wants to know of it.
@@ -135,7 +135,8 @@ pub(crate) fn due(
 ) -> impl Iterator<Item = Outgoing> {
     routed.filter_map(|Routed { outgoing, reply, .. }| {
         if reply {
-            vhost.reply_to.send(outgoing.message.routing_key(), outgoing.message);
+            let message = without_blind_copies(&outgoing.message);
+            vhost.reply_to.send(outgoing.message.routing_key(), message);
             return None;
         }
         Some(outgoing)

@@ -19,9 +19,9 @@ use serde_json::Value;
 use crate::access::pattern::InvalidPattern;
 use crate::access::user::User;
 use crate::storage::Storage;
+use crate::vhost::policy::Policies;
 use crate::vhost::settings::VhostSettings;
 use crate::vhost::{Vhost, VhostName};
-pub(crate) use limits::vhost_limits;
 use parameters::{Parameter, ParameterKey};
 
 /// All definitions as of one moment. Cloning shares everything.
@@ -120,6 +120,7 @@ impl Registry {
             definitions,
             rows: Vec::new(),
             settings: Vec::new(),
+            policies: Vec::new(),
             _guard: guard,
         };
         let made = decide(&mut change)?;
@@ -136,6 +137,8 @@ struct DefinitionsChange<'a> {
     rows: Vec<Change>,
     /// The vhosts whose settings change.
     settings: Vec<(Arc<Vhost>, VhostSettings)>,
+    /// The vhosts whose policies change.
+    policies: Vec<(Arc<Vhost>, Policies)>,
     _guard: MutexGuard<'a, ()>,
 }
 
@@ -163,6 +166,9 @@ impl DefinitionsChange<'_> {
         let ticket = storage.committer.submit(Batch { changes: self.rows, ..Batch::default() });
         for (vhost, settings) in self.settings {
             vhost.set_settings(settings);
+        }
+        for (vhost, policies) in self.policies {
+            vhost.set_policies(policies);
         }
         self.definitions.version += 1;
         current.store(Arc::new(self.definitions));

@@ -4,12 +4,14 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use imbl::OrdMap;
 use leveret_persistence::{Change, GlobalParameterRecord, ParameterRecord};
 use serde_json::Value;
 
 use super::{DefinitionsChange, Refused, Registry};
 use crate::limits::{PARAMETER_BYTES_MAX, PARAMETER_NAME_BYTES_MAX};
 use crate::vhost::VhostName;
+use crate::vhost::policy::{Policies, Policy, PolicyKind};
 
 /// The component of policies.
 pub(crate) const POLICY: &str = "policy";
@@ -116,8 +118,38 @@ impl DefinitionsChange<'_> {
     fn parameter_changed(&mut self, key: &ParameterKey) -> Result<(), Refused> {
         match &*key.component {
             VHOST_LIMITS => self.vhost_limits_changed(key),
+            POLICY | OPERATOR_POLICY => self.policies_changed(&key.vhost),
             _ => Ok(()),
         }
+    }
+}
+
+/// The policies of a vhost. One that cannot be used is left out and said in the log.
+pub(crate) fn policies(parameters: &OrdMap<ParameterKey, Arc<Parameter>>, vhost: &str) -> Policies {
+    let mut policies = Policies::default();
+    for (component, kind) in [(POLICY, PolicyKind::User), (OPERATOR_POLICY, PolicyKind::Operator)] {
+        let first = ParameterKey::new(vhost, component, "");
+        let of_kind = parameters.range(first..);
+        let of_kind =
+            of_kind.take_while(|(key, _)| &*key.vhost == vhost && &*key.component == component);
+        for (key, parameter) in of_kind {
+            match Policy::parse(kind, &key.name, &parameter.value, parameter.updated_ms) {
+                Ok(policy) => policies.put(kind, policy),
+                Err(reason) => {
+                    tracing::error!(vhost, policy = &*key.name, reason, "this policy is left out");
+                }
+            }
+        }
+    }
+    policies
+}
+
+impl DefinitionsChange<'_> {
+    fn policies_changed(&mut self, vhost: &str) -> Result<(), Refused> {
+        let policies = policies(&self.definitions.parameters, vhost);
+        let vhost = Arc::clone(self.vhost(vhost)?);
+        self.policies.push((vhost, policies));
+        Ok(())
     }
 }
 

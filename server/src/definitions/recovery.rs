@@ -27,9 +27,9 @@ use crate::vhost::{Vhost, VhostName};
 /// said in the log: nobody may get in by it, and it does not keep the others out.
 pub(crate) fn definitions(
     records: &leveret_persistence::Definitions,
+    parameters: OrdMap<ParameterKey, Arc<Parameter>>,
     vhosts: OrdMap<VhostName, Arc<Vhost>>,
 ) -> Definitions {
-    let parameters = parameters(&records.parameters);
     for record in &records.vhosts {
         if let Some(vhost) = vhosts.get(record.name.as_str()) {
             vhost.set_settings(settings(record, &parameters));
@@ -44,7 +44,8 @@ pub(crate) fn definitions(
     Definitions { users, vhosts, parameters, global_parameters, ..Definitions::default() }
 }
 
-fn parameters(records: &[ParameterRecord]) -> OrdMap<ParameterKey, Arc<Parameter>> {
+/// The parameters of the store's records.
+pub(crate) fn parameters(records: &[ParameterRecord]) -> OrdMap<ParameterKey, Arc<Parameter>> {
     let read = |record: &ParameterRecord| {
         let key = ParameterKey::new(&record.vhost, &record.component, &record.name);
         let value = json(&record.name, &record.value)?;

@@ -305,7 +305,10 @@ impl Argument {
                     Unknown::QueueType => format!("\"unsupported queue type '{text}'\""),
                 })
             }
-            Takes::RetryDelays => super::retry::Schedule::of(value).map(drop),
+            Takes::RetryDelays => match super::retry::Schedule::parse(value) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            },
             Takes::GroupHeader => match value {
                 AMQPValue::Boolean(_) | AMQPValue::LongString(_) => Ok(()),
                 other => Err(unacceptable(other)),
@@ -374,6 +377,8 @@ fn shown(value: &AMQPValue) -> String {
     match value {
         AMQPValue::LongString(text) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
         AMQPValue::Boolean(value) => value.to_string(),
+        AMQPValue::Float(value) => value.to_string(),
+        AMQPValue::Double(value) => value.to_string(),
         other => match integer_of(other) {
             Some(number) => number.to_string(),
             None => format!("{other:?}"),

@@ -5,7 +5,7 @@ use leveret_persistence::{Message, Stamp};
 
 use crate::limits::DELAY_MAX_MS;
 use crate::protocol::properties::Properties;
-use crate::protocol::rewrite::with_number_header;
+use crate::protocol::rewrite::with_header_number;
 
 /// The header with the delay. Delivered messages have it negated, so that no other delayed exchange delays them again.
 pub(crate) const X_DELAY: &str = "x-delay";
@@ -29,7 +29,7 @@ pub(crate) fn due_of(stamp: Stamp, properties: &[u8]) -> u64 {
 /// The properties of a message whose delay is over.
 pub(crate) fn negated(properties: &[u8]) -> Vec<u8> {
     match header(properties) {
-        Some(delay) => with_number_header(properties, X_DELAY, delay.saturating_neg()),
+        Some(delay) => with_header_number(properties, X_DELAY, delay.saturating_neg()),
         None => properties.to_vec(),
     }
 }

@@ -12,7 +12,8 @@ use super::state::{Got, Load, State};
 use super::unacked::Unacked;
 use crate::connection::ChannelId;
 use crate::protocol::death::Reason;
-use crate::protocol::rewrite::with_number_header;
+use crate::protocol::rewrite::with_header_number;
+use crate::vhost::dispatch::without_blind_copies;
 
 /// What the state machine is told of the world when it delivers.
 #[derive(Clone, Copy, Debug)]
@@ -230,7 +231,7 @@ impl State {
     ) -> Delivery {
         self.delivered_to = self.delivered_to.max(entry.id);
         let (id, redelivered) = (entry.id, entry.mark.redelivered);
-        let message = counted(&entry.message, entry.mark);
+        let message = as_delivered(&entry.message, entry.mark);
         if recipient.no_ack {
             if entry.ticket.is_some() {
                 self.effects.settled.push(id);
@@ -289,10 +290,12 @@ impl State {
     }
 }
 
-/// The message with the headers that say how often it came back, as RabbitMQ's quorum queues do; the first time without.
-fn counted(message: &Message, mark: Mark) -> Message {
+/// The message as it is delivered: without `BCC`, and from the second time on with the headers that say how often it came
+/// back, as RabbitMQ's quorum queues have them.
+fn as_delivered(message: &Message, mark: Mark) -> Message {
+    let message = without_blind_copies(message);
     if mark.acquired == 0 && mark.deliveries == 0 && mark.retries == 0 {
-        return message.clone();
+        return message;
     }
     let mut properties = message.properties().to_vec();
     for (name, count) in [
@@ -301,11 +304,11 @@ fn counted(message: &Message, mark: Mark) -> Message {
         ("x-retry-count", mark.retries),
     ] {
         if count > 0 {
-            properties = with_number_header(&properties, name, count.into());
+            properties = with_header_number(&properties, name, count.into());
         }
     }
     let (exchange, routing_key) = (message.exchange(), message.routing_key());
     // The headers are a few bytes of a message that was below the limit by far more.
     let rewritten = Message::try_new(exchange, routing_key, &properties, message.body());
-    rewritten.map_or_else(|| message.clone(), |rewritten| rewritten.stamped(message.stamp()))
+    rewritten.map(|rewritten| rewritten.stamped(message.stamp())).unwrap_or(message)
 }

@@ -158,6 +158,23 @@ impl Groups {
         Some((group, entry))
     }
 
+    /// Takes the parked messages of a group; who holds it keeps it.
+    pub(crate) fn take_group(&mut self, group: &Group) -> Vec<Entry> {
+        let Some(state) = self.known.get_mut(group) else {
+            return Vec::new();
+        };
+        let parked: Vec<Entry> = std::mem::take(&mut state.parked).into();
+        self.parked -= parked.len();
+        self.parked_bytes -= parked.iter().map(Entry::cost).sum::<usize>();
+        if !parked.is_empty() {
+            leave(&mut self.free, &mut self.waiting, group, state.holder);
+        }
+        if state.unacked == 0 {
+            self.known.remove(group);
+        }
+        parked
+    }
+
     /// Takes all parked messages; who holds a group keeps it.
     pub(crate) fn take_parked(&mut self) -> Vec<Entry> {
         self.free.clear();

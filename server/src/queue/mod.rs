@@ -34,6 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::{ChannelId, ConnectionId};
 use crate::vhost::gate::Gate;
+use crate::vhost::policy::Effective;
 use consumers::{ConsumeError, ConsumerId, ConsumerSpec};
 use entry::Entry;
 use flow::Flow;
@@ -62,6 +63,8 @@ pub(crate) struct Queue {
     pub(crate) created: OnceLock<Ticket>,
     /// What its task goes by, for others to look at.
     pub(crate) rules: ArcSwap<Rules>,
+    /// The policies that these come from.
+    pub(crate) policy: ArcSwap<Effective>,
     /// Where publishers ask if it may refuse them.
     pub(crate) gate: Arc<Gate>,
     /// Whether publishers are to wait.
@@ -282,6 +285,7 @@ impl Queue {
             arguments: Arc::default(),
             created: OnceLock::new(),
             rules: ArcSwap::default(),
+            policy: ArcSwap::default(),
             gate: Arc::new(Gate::open(u64::from(id))),
             flow: Arc::default(),
             inbox: Inbox { ordered, feedback },

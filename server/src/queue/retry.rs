@@ -73,6 +73,23 @@ impl Schedule {
         Ok(Self { delays_ms })
     }
 
+    /// The same from a policy: a text, or a list of texts and numbers.
+    pub(crate) fn parse_json(value: &serde_json::Value) -> Result<Self, RetryDelaysError> {
+        let one = |value: &serde_json::Value| match value {
+            serde_json::Value::String(text) => Some(AMQPValue::LongString(text.as_str().into())),
+            serde_json::Value::Number(number) => number.as_i64().map(AMQPValue::LongLongInt),
+            _ => None,
+        };
+        let value = match value {
+            serde_json::Value::Array(values) => {
+                let values: Option<Vec<AMQPValue>> = values.iter().map(one).collect();
+                values.map(|values| AMQPValue::FieldArray(values.into()))
+            }
+            other => one(other),
+        };
+        Self::parse(&value.ok_or(RetryDelaysError::Type)?)
+    }
+
     /// How long a message that has been retried `retries` times waits for the next time: the delay,
     /// made up to a tenth shorter or longer by a `random` number. `None` when it has had them all.
     pub(crate) fn delay(&self, retries: u32, random: u64) -> Option<Duration> {

@@ -111,8 +111,8 @@ impl Rules {
     /// its own `expiration`.
     pub(crate) fn expiry(&self, message: &Message) -> u64 {
         let stamp = message.stamp();
-        // One that was stored before the store noted arrivals.
-        if stamp.arrived_ms == 0 {
+        // What exchanges keep lives on in its own time. And the store has not always noted arrivals.
+        if self.keeps != Keeps::ForClients || stamp.arrived_ms == 0 {
             return NEVER;
         }
         let policy = self.policy_ttl.filter(|ttl| stamp.arrived_ms >= ttl.since_ms);

@@ -6,7 +6,11 @@
 //! id: otherwise its numbers look like ones that came twice.
 
 use hashlink::LruCache;
+use leveret_persistence::Message;
 use roaring::RoaringTreemap;
+
+use crate::protocol::properties::Properties;
+use crate::vhost::publish::{X_PUBLISHER_ID, X_SEQUENCE};
 
 /// Publishers that a queue knows; with one more, the one that was silent for longest is forgotten.
 pub(crate) const PUBLISHERS_MAX: usize = 1024;

@@ -128,8 +128,8 @@ impl Settings<'_> {
     }
 
     fn retry(&self) -> Option<Arc<Schedule>> {
-        let argument = self.argument("x-retry-delays").map(Schedule::of);
-        let policy = || self.policy("x-retry-delays").map(|(value, _)| Schedule::of_json(value));
+        let argument = self.argument("x-retry-delays").map(Schedule::parse);
+        let policy = || self.policy("x-retry-delays").map(|(value, _)| Schedule::parse_json(value));
         // Both were checked when they were set.
         argument.or_else(policy)?.ok().map(Arc::new)
     }

@@ -452,6 +452,10 @@ impl State {
     pub(super) fn give_back(&mut self, unacked: Unacked, failed: bool) {
         if let Some(group) = &unacked.group {
             self.groups.settled(group);
+            // What came after it in its group must not overtake it.
+            for entry in self.groups.take_group(group) {
+                self.ready.requeue(entry);
+            }
         }
         let mut kept = unacked.kept;
         kept.mark.redelivered = true;

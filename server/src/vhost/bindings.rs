@@ -12,8 +12,8 @@ pub(super) const QUEUE: &str = "queue";
 pub(super) const EXCHANGE: &str = "exchange";
 
 impl Vhost {
-    /// Adds a binding; one that is there already stays as it is. The ticket is what to wait for before saying so.
-    pub(crate) fn bind(&self, binding: Binding) -> Result<Option<Ticket>, Fault> {
+    /// Adds a binding; one that is there already stays as it is. Says whether it is new, and what to wait for before saying so.
+    pub(crate) fn bind(&self, binding: Binding) -> Result<(bool, Option<Ticket>), Fault> {
         let mut change = self.change();
         self.check_not_deleted()?;
         let stored = is_stored(&change.topology, &binding);
@@ -21,8 +21,8 @@ impl Vhost {
             change.rows.push(Change::PutBinding(self.binding_record(&binding)));
         }
         match change.topology.graph.bind(binding) {
-            Ok(true) => Ok(change.apply()),
-            Ok(false) => Ok(stored.then(|| self.storage.committer.submitted())),
+            Ok(true) => Ok((true, change.apply())),
+            Ok(false) => Ok((false, stored.then(|| self.storage.committer.submitted()))),
             Err(error) => Err(self.refused_binding(&error)),
         }
     }
@@ -36,6 +36,7 @@ impl Vhost {
             return None;
         }
         change.rows = self.removed_rows(&removed, stored);
+        self.drop_keepers(&mut change, &removed);
         change.apply()
     }
 

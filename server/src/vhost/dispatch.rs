@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use leveret_persistence::{Batch, Change, Message, Publish, QueueId, Ticket};
 
-use super::Vhost;
 use super::publish::Route;
+use crate::protocol::rewrite::without_header;
 use crate::queue::Queue;
 use crate::queue::entry::Entry;
+use crate::stamp;
 use crate::storage::Storage;
 
 /// A message that knows where it goes.
@@ -48,6 +49,16 @@ impl Outgoing {
     pub(crate) fn detached(self) -> Outgoing {
         Outgoing { message: self.message.compact(), ..self }
     }
+}
+
+/// The message as anyone may see it: without the `BCC` that it keeps for its dead letters.
+pub(crate) fn without_blind_copies(message: &Message) -> Message {
+    if message.stamp().flags & stamp::BLIND_COPIES == 0 {
+        return message.clone();
+    }
+    let properties = without_header(message.properties(), "BCC");
+    let (exchange, routing_key) = (message.exchange(), message.routing_key());
+    Message::new(exchange, routing_key, &properties, message.body()).stamped(message.stamp())
 }
 
 /// Reserves ids, submits `batch` with the messages that have to be stored, and hands each queue its messages, of which there

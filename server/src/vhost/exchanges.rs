@@ -1,5 +1,7 @@
 //! Exchanges of a vhost: declare, look up, delete.
 
+use std::sync::Arc;
+
 use amq_protocol::types::FieldTable;
 use leveret_persistence::{Change, ExchangeRecord, Ticket};
 use leveret_routing::{Declared, DeleteError, Exchange, ExchangeType, InvalidArgument, Removed};
@@ -23,7 +25,7 @@ impl Vhost {
     /// Declares an exchange, or checks that the one that is there is equivalent.
     /// The ticket is what to wait for before saying so.
     pub(crate) fn declare_exchange(
-        &self,
+        self: &Arc<Self>,
         declare: ExchangeDeclare<'_>,
     ) -> Result<Option<Ticket>, Fault> {
         let ExchangeDeclare { name, kind, durable, auto_delete, internal, arguments } = declare;
@@ -42,8 +44,12 @@ impl Vhost {
         if durable {
             change.rows.push(Change::PutExchange(self.exchange_record(&exchange)));
         }
-        match change.topology.graph.declare_exchange(exchange) {
-            Ok(Declared::New) => Ok(change.apply()),
+        match change.topology.graph.declare_exchange(exchange.clone()) {
+            Ok(Declared::New) => {
+                self.add_keeper(&mut change, &exchange);
+                change.topology.apply_exchange_policy(name);
+                Ok(change.apply())
+            }
             // Whoever declared it first may still be waiting for the store.
             Ok(Declared::Existing) => Ok(durable.then(|| self.storage.committer.submitted())),
             Err(error) => {
@@ -79,6 +85,7 @@ impl Vhost {
             Ok(removed) if removed.exchanges.is_empty() => Ok(None),
             Ok(removed) => {
                 change.rows = self.removed_rows(&removed, false);
+                self.drop_keepers(&mut change, &removed);
                 Ok(change.apply())
             }
             Err(DeleteError::InUse) => Err(refusals::in_use(Resource::Exchange(name), &self.name)),

@@ -5,9 +5,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use amq_protocol::types::{AMQPValue, FieldTable};
+use leveret_persistence::RememberedKey;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::dedup::Dedup;
+use crate::queue::arguments::{integer_of, text};
+
+/// The header with the key, unless another is named.
+const HEADER: &str = "x-deduplication-header";
 
 /// See the module.
 #[derive(Debug)]
@@ -35,18 +41,51 @@ pub(crate) struct Deduplication {
     pub(crate) owner: Option<String>,
 }
 
+impl Deduplication {
+    /// What the arguments of a queue ask for. `owner`: the name of its keys in the store.
+    pub(crate) fn of(arguments: &FieldTable, owner: Option<String>) -> Option<Deduplication> {
+        let arguments = arguments.inner();
+        if arguments.get("x-message-deduplication") != Some(&AMQPValue::Boolean(true)) {
+            return None;
+        }
+        let number = |name: &str| {
+            arguments.get(name).and_then(integer_of).and_then(|number| u64::try_from(number).ok())
+        };
+        let header = arguments.get("x-deduplication-header").and_then(|name| text(name).ok());
+        Some(Deduplication {
+            header: header.as_deref().unwrap_or(HEADER).into(),
+            size: number("x-cache-size"),
+            ttl_ms: number("x-cache-ttl"),
+            owner,
+        })
+    }
+}
+
 /// A gate that is held.
 pub(crate) type Turn = OwnedMutexGuard<Option<Dedup>>;
 
 impl Gate {
     /// An open gate: everything passes.
+    #[cfg(test)]
     pub(crate) fn open(id: u64) -> Gate {
-        Gate::new(id, None, None)
+        Gate::new(id, None, Vec::new())
     }
 
-    /// One that knows duplicates; `keys` are those it has seen.
-    pub(crate) fn new(id: u64, deduplication: Option<Deduplication>, keys: Option<Dedup>) -> Gate {
-        let turn = Arc::new(Mutex::new(keys));
+    /// One that may know duplicates; `keys` are those it has seen, oldest first.
+    pub(crate) fn new(
+        id: u64,
+        deduplication: Option<Deduplication>,
+        keys: Vec<RememberedKey>,
+    ) -> Gate {
+        let known = deduplication.as_ref().map(|found| {
+            let size = found.size.and_then(|size| usize::try_from(size).ok());
+            let mut known = Dedup::new(size, found.ttl_ms);
+            let until = |until_ms| (until_ms > 0).then_some(until_ms);
+            // What does not fit any more is forgotten in the store when it is full again.
+            known.restore(keys.into_iter().map(|found| (found.key.into(), until(found.until_ms))));
+            known
+        });
+        let turn = Arc::new(Mutex::new(known));
         Gate {
             id,
             refuses: AtomicBool::new(false),

@@ -1,12 +1,19 @@
 //! A vhost: its exchanges, bindings and queues. Readers see an immutable snapshot, writers replace it one at a time.
 
+pub(crate) mod admission;
 pub(crate) mod bindings;
 mod deletion;
+pub(crate) mod dispatch;
 pub(crate) mod exchanges;
+pub(crate) mod gate;
+mod keepers;
+mod policies;
+pub(crate) mod policy;
 pub(crate) mod publish;
 pub(crate) mod queues;
 pub(crate) mod recovery;
 pub(crate) mod refusals;
+pub(crate) mod relay;
 pub(crate) mod reply_to;
 pub(crate) mod settings;
 
@@ -21,6 +28,8 @@ use leveret_routing::{Graph, Name};
 use crate::protocol::Fault;
 use crate::queue::Queue;
 use crate::storage::Storage;
+use gate::Gate;
+use policy::Policies;
 use reply_to::ReplyTo;
 use settings::VhostSettings;
 
@@ -31,12 +40,18 @@ pub(crate) type VhostName = Arc<str>;
 pub(crate) const DEFAULT_VHOST: &str = "/";
 
 /// What routing needs, as of one moment. Cloning shares everything.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Topology {
     /// Counts changes: what was derived from an older topology is void.
     pub(crate) version: u64,
     pub(crate) graph: Graph,
     pub(crate) queues: imbl::HashMap<Name, Arc<Queue>>,
+    /// By exchange: the queues that keep messages for delayed and recent-history exchanges.
+    pub(crate) keepers: imbl::HashMap<Name, Arc<Queue>>,
+    /// The gates of exchanges that know duplicates.
+    pub(crate) exchange_gates: imbl::HashMap<Name, Arc<Gate>>,
+    /// What operators say about queues and exchanges by their names.
+    pub(crate) policies: Policies,
 }
 
 /// One vhost.
@@ -56,8 +71,7 @@ pub(crate) struct Vhost {
 impl Vhost {
     /// A vhost with the predeclared exchanges and nothing else.
     pub(crate) fn new(name: VhostName, storage: Storage) -> Arc<Vhost> {
-        let topology =
-            Topology { version: 0, graph: Graph::new(), queues: imbl::HashMap::default() };
+        let topology = Topology { graph: Graph::new(), ..Topology::default() };
         Arc::new(Vhost {
             name,
             topology: Arc::new(ArcSwap::from_pointee(topology)),

@@ -1,6 +1,5 @@
 //! Policies: settings for the queues and exchanges whose names match a pattern. Which policy an object follows, and what it
 //! says there together with an operator's, is decided here; called when policies change and when an object is declared.
-#![cfg_attr(not(test), expect(dead_code, reason = "vhosts do not follow policies yet"))]
 
 mod keys;
 #[cfg(test)]

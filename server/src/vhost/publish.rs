@@ -10,6 +10,8 @@ use arc_swap::{ArcSwap, Cache};
 use leveret_persistence::Queues;
 use leveret_routing::{ExchangeType, Headers, NoExchange, Route as Walk, type_name};
 
+use super::gate::Gate;
+use super::keepers::is_for_history;
 use super::refusals::{self, Resource};
 use super::{Topology, Vhost};
 use crate::access::permissions::Right;
@@ -19,7 +21,6 @@ use crate::protocol::field_table::Field;
 use crate::protocol::field_value::{Value, values};
 use crate::protocol::properties::Properties;
 use crate::protocol::{Fault, ReplyCode};
-use super::gate::Gate;
 use crate::queue::rules::Keeps;
 use crate::queue::{Queue, delay};
 use crate::stamp;
@@ -117,7 +118,9 @@ impl Router {
         check(publisher, vhost, topology, exchange, &keys)?;
         let route = topology.route(exchange, &keys, properties, walk);
         let route = Arc::new(route.map_err(|NoExchange| no_exchange(vhost, exchange))?);
-        if wishes.is_empty() && walk.cacheable() {
+        // A message may ask not to be remembered by the exchanges that do.
+        let is_same_for_all = walk.cacheable() && walk.remembering().is_empty();
+        if wishes.is_empty() && is_same_for_all {
             if known.len() >= ROUTE_CACHE_ENTRIES {
                 known.clear();
             }
@@ -149,8 +152,13 @@ impl Topology {
         self.graph.route_keys(exchange, keys, &LazyHeaders(properties), walk)?;
         let queues = walk.queues().iter().filter_map(|name| self.queues.get(name));
         let mut targets: Vec<Arc<Queue>> = queues.cloned().collect();
-        let kept = walk.delaying().iter().chain(walk.remembering());
-        targets.extend(kept.filter_map(|exchange| self.keepers.get(exchange)).cloned());
+        let remembering = match walk.remembering() {
+            [] => &[],
+            exchanges if is_for_history(properties) => exchanges,
+            _ => &[],
+        };
+        let keepers = walk.delaying().iter().chain(remembering);
+        targets.extend(keepers.filter_map(|exchange| self.keepers.get(exchange)).cloned());
         let mut route = Route::of(targets);
         route.exchange_gate = self.exchange_gates.get(exchange).cloned();
         route.gated |= route.exchange_gate.is_some();
@@ -197,8 +205,6 @@ fn no_exchange(vhost: &Vhost, exchange: &str) -> Fault {
 pub(crate) struct Wishes {
     /// The further routing keys of RabbitMQ's sender-selected distribution: the headers `CC` and `BCC`.
     keys: Vec<String>,
-    /// Whether there is a `BCC` to be taken out before the message is delivered.
-    pub(crate) has_bcc: bool,
     /// What its stamp says of it.
     pub(crate) flags: u8,
 }
@@ -216,7 +222,7 @@ impl Wishes {
                 b"CC" => wishes.add_keys("CC", &field)?,
                 b"BCC" => {
                     wishes.add_keys("BCC", &field)?;
-                    wishes.has_bcc = true;
+                    wishes.flags |= stamp::BLIND_COPIES;
                 }
                 X_PUBLISHER_ID | X_SEQUENCE => numbered += 1,
                 _ => {}
@@ -249,13 +255,13 @@ impl Wishes {
     }
 }
 
-/// The keys in the header `CC` of a message that was published with it.
-pub(super) fn cc_keys(properties: &[u8]) -> Vec<String> {
+/// The keys in the header `CC` or `BCC` of a message that was published with it.
+pub(super) fn copy_keys(properties: &[u8], header: &str) -> Vec<String> {
     let Ok(properties) = Properties::parse(properties) else {
         return Vec::new();
     };
-    let cc = properties.header_fields().find(|field| field.name == b"CC");
-    match cc.map(|field| field.view()) {
+    let copies = properties.header_fields().find(|field| field.name == header.as_bytes());
+    match copies.map(|field| field.view()) {
         Some(Value::Array(array)) => texts(array).collect(),
         _ => Vec::new(),
     }

@@ -40,6 +40,18 @@ pub(crate) fn locked(queue: &str, vhost: &str) -> Fault {
     )
 }
 
+/// `basic.get` of a quorum queue with a single active consumer.
+pub(crate) fn get_from_single_active(queue: &str, vhost: &str) -> Fault {
+    let queue = Resource::Queue(queue).in_vhost(vhost);
+    Fault::new(
+        ReplyCode::ResourceLocked,
+        format!(
+            "cannot obtain access to locked {queue}. basic.get operations are not supported by <<\"quorum\">> \
+             queues with single active consumer"
+        ),
+    )
+}
+
 pub(crate) fn access_refused(
     right: Right,
     resource: Resource<'_>,
@@ -122,6 +134,12 @@ pub(crate) fn inequivalent(
             "inequivalent arg '{argument}' for {resource}: received {received} but current is {current}"
         ),
     )
+}
+
+/// What a quorum queue cannot be.
+pub(crate) fn invalid_property(property: &str, resource: Resource<'_>, vhost: &str) -> Fault {
+    let text = format!("invalid property '{property}' for {}", resource.in_vhost(vhost));
+    Fault::new(ReplyCode::PreconditionFailed, text)
 }
 
 pub(crate) fn in_use(resource: Resource<'_>, vhost: &str) -> Fault {

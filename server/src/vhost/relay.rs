@@ -11,7 +11,7 @@ use leveret_routing::{Name, Route as Walk};
 
 use super::admission::{Admission, admit};
 use super::dispatch::{Outgoing, Verdict, dispatch};
-use super::publish::{Route, cc_keys};
+use super::publish::{Route, copy_keys};
 use super::{Topology, Vhost};
 use crate::protocol::death::{Death, DeathRecord, Reason, deaths, is_cycle, with_death};
 use crate::protocol::properties::Properties;
@@ -119,7 +119,7 @@ fn die(
     let trusted = flags & stamp::DEAD_LETTER != 0;
     let mut keys = vec![text(message.routing_key()).into_owned()];
     if flags & stamp::CC_SPENT == 0 {
-        keys.extend(cc_keys(message.properties()));
+        keys.extend(copy_keys(message.properties(), "CC"));
     }
     let exchange = text(message.exchange());
     let death = Death {
@@ -130,6 +130,9 @@ fn die(
         time_secs: now_ms / 1000,
     };
     let properties = with_death(message.properties(), trusted, &death);
+    if flags & stamp::BLIND_COPIES != 0 {
+        keys.extend(copy_keys(message.properties(), "BCC"));
+    }
     let mut kept_flags = stamp::DEAD_LETTER | flags & stamp::CC_SPENT;
     if let Some(key) = &dead_letter.routing_key {
         keys = vec![key.to_string()];
@@ -154,7 +157,8 @@ fn come_due(vhost: &Vhost, topology: &Topology, message: &Message, now_ms: u64) 
     let properties = delay::negated(message.properties());
     let exchange = text(message.exchange());
     let mut keys = vec![text(message.routing_key()).into_owned()];
-    keys.extend(cc_keys(&properties));
+    keys.extend(copy_keys(&properties, "CC"));
+    keys.extend(copy_keys(&properties, "BCC"));
     let route = route(topology, &exchange, &keys, &properties, &[]);
     if route.targets.is_empty() {
         tracing::debug!(vhost = &*vhost.name, %exchange, "a delayed message is due and has nowhere to go");
