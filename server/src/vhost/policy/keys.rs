@@ -7,7 +7,7 @@ mod tests;
 use serde_json::{Map, Value};
 
 use super::PolicyKind;
-use crate::erlang_term::erlang_term;
+use crate::erlang_term::{erlang_proplist, erlang_term};
 use crate::queue::retry::Schedule;
 use crate::queue::rules::QueueType;
 
@@ -52,8 +52,9 @@ enum Merge {
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Acts {
     Yes,
-    /// Taken so that the definitions of a RabbitMQ can be imported: it is about several nodes, about streams, about how a queue
-    /// is stored, or RabbitMQ ignores it too.
+    /// Taken so that the definitions of a RabbitMQ can be imported. It is about several nodes, about streams or about how a
+    /// queue is stored; RabbitMQ ignores it too; or it is met otherwise: dead letters are always moved in one transaction, and
+    /// `retry-delays` says when a message comes again.
     No,
 }
 
@@ -129,21 +130,18 @@ pub(super) fn check(kind: PolicyKind, definition: &Map<String, Value>) -> Result
     if definition.is_empty() {
         return Err("no policy provided".to_owned());
     }
-    let mut unknown = Map::new();
+    let mut unknown = Vec::new();
     for (name, value) in definition {
         match Key::named(name).filter(|key| key.is_for(kind)) {
             Some(key) => key.takes.check(value)?,
-            None => {
-                unknown.insert(name.clone(), value.clone());
-            }
+            None => unknown.push((name, value)),
         }
     }
     check_delayed_retry(definition)?;
     if unknown.is_empty() {
         return Ok(());
     }
-    let unknown = erlang_term(&Value::Object(unknown));
-    Err(format!("{unknown} are not recognised policy settings"))
+    Err(format!("{} are not recognised policy settings", erlang_proplist(unknown)))
 }
 
 impl Takes {

@@ -126,7 +126,7 @@ fn operators_set_limits_and_nothing_else() {
     for (key, value) in others.as_object().unwrap() {
         let definition = json!({key: value});
         assert_eq!(refusal(User, &definition), None, "{definition}");
-        let reason = format!("{} {UNKNOWN}", erlang_term(&definition));
+        let reason = format!("{} {UNKNOWN}", erlang_proplist(map(&definition)));
         assert_eq!(refusal(Operator, &definition), Some(reason));
     }
 }
