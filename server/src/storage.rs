@@ -39,7 +39,8 @@ impl Storage {
         let (done, answer) = oneshot::channel();
         self.reader.read(vec![id], 0, Box::new(move |found| drop(done.send(found))));
         let found = answer.await.ok()?;
-        let found = found.inspect_err(|error| tracing::error!(%error, "cannot read a message back"));
+        let found =
+            found.inspect_err(|error| tracing::error!(%error, "cannot read a message back"));
         found.ok()?.messages.pop().map(|(_, message)| message)
     }
 

@@ -86,14 +86,18 @@ impl Connection {
             self.exclusive.push(queue.clone());
         }
         self.answer_after(queue.created.get().copied());
-        let status = queue.ask(|reply| Command::Status { used: true, reply }).await.unwrap_or_default();
+        let status =
+            queue.ask(|reply| Command::Status { used: true, reply }).await.unwrap_or_default();
         Ok((queue.name.to_string(), status))
     }
 
     /// A queue that dead-letters reads itself and writes to its dead-letter exchange, which need not be there.
-    fn check_dead_letter_rights(&mut self, name: &str, arguments: &FieldTable) -> Result<(), Fault> {
-        let Some(AMQPValue::LongString(exchange)) =
-            arguments.inner().get("x-dead-letter-exchange")
+    fn check_dead_letter_rights(
+        &mut self,
+        name: &str,
+        arguments: &FieldTable,
+    ) -> Result<(), Fault> {
+        let Some(AMQPValue::LongString(exchange)) = arguments.inner().get("x-dead-letter-exchange")
         else {
             return Ok(());
         };

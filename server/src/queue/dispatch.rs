@@ -118,7 +118,8 @@ impl State {
 
     /// Whether it is too old. What has just come may be delivered whatever its TTL: 0 means at once or never.
     fn is_expired(&self, entry: &Entry, now_ms: u64) -> bool {
-        let is_new = self.batch_first.is_some_and(|first| entry.id >= first) && !entry.mark.redelivered;
+        let is_new =
+            self.batch_first.is_some_and(|first| entry.id >= first) && !entry.mark.redelivered;
         entry.expires_ms <= now_ms && !is_new
     }
 

@@ -168,6 +168,8 @@ pub(crate) struct Status {
     pub(crate) consumers: usize,
     /// Bytes of body of the ready messages.
     pub(crate) ready_bytes: u64,
+    /// Bytes of body of the delivered messages that are in memory.
+    pub(crate) unacked_bytes: u64,
     /// What the messages cost in memory, in bytes.
     pub(crate) memory_bytes: usize,
     pub(crate) counts: Counts,

@@ -184,7 +184,11 @@ impl Ready {
     }
 
     /// See [`Lane::measured`].
-    pub(crate) fn measured(&mut self, priority: u8, bodies: impl Iterator<Item = (MessageId, u64)>) {
+    pub(crate) fn measured(
+        &mut self,
+        priority: u8,
+        bodies: impl Iterator<Item = (MessageId, u64)>,
+    ) {
         self.lane(priority).measured(bodies);
     }
 

@@ -219,6 +219,7 @@ impl Task {
             waiting: self.state.waiting().len(),
             consumers: self.state.consumer_count(),
             ready_bytes: self.state.ready_body_bytes(),
+            unacked_bytes: self.state.unacked_body_bytes(),
             memory_bytes: self.state.memory(),
             counts: self.state.counts(),
         }
@@ -334,7 +335,9 @@ impl Task {
         }
         if !effects.measure.is_empty() {
             let (done, answer) = oneshot::channel();
-            self.storage.reader.scan(effects.measure, Box::new(move |sizes| drop(done.send(sizes))));
+            self.storage
+                .reader
+                .scan(effects.measure, Box::new(move |sizes| drop(done.send(sizes))));
             self.measure = Some(answer);
         }
         for spec in effects.cancelled {
