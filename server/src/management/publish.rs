@@ -10,7 +10,6 @@ use crate::access::user_access::UserAccess;
 use crate::channel::basic::check_expiration;
 use crate::clock;
 use crate::protocol::properties::Properties;
-use crate::protocol::rewrite::without_header;
 use crate::protocol::{Fault, ReplyCode};
 use crate::vhost::Vhost;
 use crate::vhost::admission::admit;
@@ -69,7 +68,6 @@ impl Managed {
         let (route, wishes) =
             route(vhost, access, exchange, key, &raw).map_err(|fault| refused(&fault))?;
         let persistent = Properties::parse(&raw).is_ok_and(|found| found.is_persistent());
-        let raw = if wishes.has_bcc { without_header(&raw, "BCC") } else { raw };
         let message = Message::try_new(exchange.as_bytes(), key.as_bytes(), &raw, payload);
         let message = message.ok_or_else(|| Error::BadRequest("too large".to_owned()))?;
         let stamp = Stamp { arrived_ms: clock::now_ms(), flags: wishes.flags };
