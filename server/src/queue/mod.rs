@@ -173,6 +173,8 @@ pub(crate) struct Status {
     /// What the messages cost in memory, in bytes.
     pub(crate) memory_bytes: usize,
     pub(crate) counts: Counts,
+    /// What numbering publishers have sent, all together.
+    pub(crate) publishers: sequences::Counts,
 }
 
 /// A message that waits for its time.

@@ -222,6 +222,7 @@ impl Task {
             unacked_bytes: self.state.unacked_body_bytes(),
             memory_bytes: self.state.memory(),
             counts: self.state.counts(),
+            publishers: self.state.publisher_counts(),
         }
     }
 
