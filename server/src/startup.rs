@@ -303,6 +303,7 @@ async fn stop(node: &Arc<Node>, thread: CommitterThread) -> Result<(), StartErro
 
 /// Lets every queue note what it has delivered. Its task ends when it has handled what came before.
 async fn stop_queues(node: &Node) {
+    node.storage.stop();
     let definitions = Arc::clone(&node.registry.now());
     for vhost in definitions.vhosts.values() {
         let queues: Vec<_> = vhost.topology().queues.values().cloned().collect();

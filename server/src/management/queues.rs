@@ -116,14 +116,14 @@ async fn view(vhost: &Vhost, queue: &Arc<Queue>) -> Option<QueueView> {
         policy: policy.policy.as_deref().map(str::to_owned),
         operator_policy: policy.operator_policy.as_deref().map(str::to_owned),
         effective_policy_definition: policy.definition.clone(),
-        extra: extra(&status),
+        extra: extra(&status, queue.gate.duplicates()),
         ..QueueView::default()
     })
 }
 
 /// What RabbitMQ's management API has no key for, or only in its statistics.
-fn extra(status: &Status) -> Object {
-    let Status { waiting, memory_bytes, counts, .. } = status;
+fn extra(status: &Status, duplicates: u64) -> Object {
+    let Status { waiting, memory_bytes, counts, publishers, .. } = status;
     let extra = json!({
         "memory": memory_bytes,
         "messages_waiting": waiting,
@@ -133,6 +133,10 @@ fn extra(status: &Status) -> Object {
         "messages_over_delivery_limit": counts.over_limit,
         "messages_dead_lettered": counts.dead_lettered,
         "messages_retried": counts.retried,
+        "messages_duplicate": duplicates,
+        "publisher_messages_missing": publishers.missing,
+        "publisher_messages_repeated": publishers.duplicates,
+        "publisher_messages_reordered": publishers.reordered,
     });
     extra.as_object().cloned().unwrap_or_default()
 }

@@ -270,6 +270,13 @@ impl State {
 
     /// Asks the store for the next messages, once at a time.
     pub(super) fn want(&mut self, now_ms: u64) {
+        if self.rules.max_length_bytes.is_some()
+            && self.measuring.is_none()
+            && let Some((priority, ids)) = self.ready.unmeasured()
+        {
+            self.effects.measure = ids;
+            self.measuring = Some(priority);
+        }
         if self.loading.is_some() {
             return;
         }

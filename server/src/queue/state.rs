@@ -219,6 +219,11 @@ impl State {
         self.sequences.iter().flat_map(|sequences| sequences.publishers()).collect()
     }
 
+    /// The same over all of them.
+    pub(crate) fn publisher_counts(&self) -> sequences::Counts {
+        self.sequences.as_ref().map(|sequences| sequences.totals()).unwrap_or_default()
+    }
+
     /// The ready messages, where they stay.
     pub(crate) fn peek(&self) -> Vec<(MessageId, Option<Message>)> {
         self.ready.peek()
