@@ -83,7 +83,7 @@ impl Managed {
 
 fn route(
     vhost: &Vhost,
-    mut access: UserAccess,
+    access: UserAccess,
     exchange: &str,
     routing_key: &str,
     raw: &[u8],
