@@ -16,6 +16,13 @@ pub const NAME_LEN_MAX: usize = 255;
 /// The longest encoded properties in bytes. AMQP bounds them too: they lie in one frame.
 pub const PROPERTIES_LEN_MAX: usize = (1 << 24) - 1;
 
+/// Bytes that the lengths of the parts take; they are what bounds the parts.
+const NAME_LEN_BYTES: usize = 1;
+const PROPERTIES_LEN_BYTES: usize = 3;
+const BODY_LEN_BYTES: usize = 4;
+const _: () = assert!(NAME_LEN_MAX == (1 << (8 * NAME_LEN_BYTES)) - 1);
+const _: () = assert!(PROPERTIES_LEN_MAX == (1 << (8 * PROPERTIES_LEN_BYTES)) - 1);
+
 /// A message: exchange, routing key, encoded properties and body, and its [`Stamp`].
 ///
 /// All four are slices of one [`Bytes`]; a clone costs one reference count. The names are UTF-8
@@ -23,10 +30,10 @@ pub const PROPERTIES_LEN_MAX: usize = (1 << 24) - 1;
 #[derive(Clone)]
 pub struct Message {
     raw: Bytes,
-    exchange: Part<1>,
-    routing_key: Part<1>,
-    properties: Part<3>,
-    body: Part<4>,
+    exchange: Part<NAME_LEN_BYTES>,
+    routing_key: Part<NAME_LEN_BYTES>,
+    properties: Part<PROPERTIES_LEN_BYTES>,
+    body: Part<BODY_LEN_BYTES>,
     stamp: PackedStamp,
 }
 

@@ -1,5 +1,5 @@
-//! The SQLite file as others see it: the `sqlite3` program, an older or newer broker, a full disk's
-//! owner. What docs/store.md shows is run here.
+//! The SQLite file as others see it: the `sqlite3` program, the owner of the disk. What
+//! docs/store.md shows is run here.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use leveret_persistence::{
     Change, Gathered, Message, MessageId, OpenError, ParameterRecord, Publish, QueueId,
-    QueueRecord, Queues, ReadError, Scanned, Stamp, sqlite,
+    QueueRecord, Queues, ReadError, Scanned, sqlite,
 };
 use rusqlite::Connection;
 use support::{
@@ -194,54 +194,6 @@ fn neither_a_scan_nor_a_start_touches_the_pages_of_bodies() {
     for id in ids {
         assert!(matches!(reader.read(&[id], 1), Err(ReadError::Damaged(_))), "{id}");
     }
-}
-
-#[test]
-fn a_file_of_version_1_opens() {
-    let backend = file_of(include_str!("fixtures/version-1.sql"));
-    let (store, recovered) = backend.open();
-    assert!(!recovered.clean);
-    assert_eq!(recovered.next.message, 1_048_578);
-    assert_eq!(recovered.next.queue, QueueId(4));
-    assert_eq!(recovered.definitions.vhosts.len(), 1);
-    assert_eq!(recovered.definitions.queues.len(), 2);
-    assert_eq!(recovered.definitions.queues[0].keeps_for, "");
-    let two: Vec<MessageId> = vec![3, 5_002];
-    assert_eq!(backlog(&recovered), [(1, vec![2, 5_001, 5_002]), (2, two)].into());
-    let mut reader = store.reader().expect("opens");
-    let found = reader.read(&[2, 3, 5_001, 5_002], usize::MAX).expect("reads").messages;
-    let bodies: Vec<&[u8]> = found.iter().map(|(_, message)| message.body()).collect();
-    assert_eq!(bodies, [&b"two"[..], b"three", b"five", b"five"]);
-    assert_eq!(found[3].1, Message::new(b"both", b"", b"\0\0", b"five"));
-    assert!(found.iter().all(|(_, message)| message.stamp() == Stamp::default()));
-    assert_eq!(count(backend.0.path(), "entry"), 5);
-}
-
-/// A directory with a file that SQL makes.
-fn file_of(fixture: &str) -> Sqlite {
-    let backend = Sqlite::new();
-    let database = Connection::open(backend.0.path().join(DATABASE)).expect("creates");
-    database.execute_batch(fixture).expect("the fixture is SQL");
-    backend
-}
-
-#[test]
-fn a_file_of_a_newer_version_is_refused_and_not_changed() {
-    let backend = Sqlite::new();
-    drop(backend.open());
-    let path = backend.0.path().join(DATABASE);
-    let database = Connection::open(&path).expect("opens");
-    database.pragma_update(None, "user_version", 1_000).expect("updates");
-    let mode = "wal_checkpoint(TRUNCATE)";
-    database.query_row(&format!("PRAGMA {mode}"), [], |_| Ok(())).expect("checkpoints");
-    drop(database);
-    let before = std::fs::read(&path).expect("reads");
-    match sqlite::open(backend.0.path()) {
-        Err(OpenError::Newer { found: 1_000, known: 2 }) => {}
-        Err(error) => panic!("{error}"),
-        Ok(_) => panic!("a newer file was opened"),
-    }
-    assert_eq!(std::fs::read(&path).expect("reads"), before);
 }
 
 #[test]

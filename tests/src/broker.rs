@@ -1,6 +1,7 @@
 //! The broker under test: a Leveret process of the test's own, or a RabbitMQ that runs already.
 //!
-//! `LEVERET_TEST_BROKER` chooses: unset or `leveret` starts a process for each test, `host:port` is a RabbitMQ.
+//! `LEVERET_TEST_BROKER` chooses: unset or `leveret` starts a process for each test, `host:port` is a RabbitMQ, whose
+//! management API `LEVERET_TEST_HTTP` names in the same way.
 //! `LEVERET_TEST_BINARY` names the binary, by default the release build in the workspace's target directory.
 
 use std::fs;
@@ -17,6 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::client::{Channel, Connection};
+use crate::http::Http;
 use crate::login::Login;
 use crate::wait::{self, DEADLINE};
 
@@ -26,9 +28,17 @@ const LOG_LINES: usize = 20;
 /// A running broker.
 #[derive(Debug)]
 pub struct Broker {
-    address: SocketAddr,
+    addresses: Addresses,
     /// `None` for a RabbitMQ, which is not ours to stop.
     process: Option<Process>,
+}
+
+/// Where a broker listens.
+#[derive(Clone, Copy, Debug)]
+struct Addresses {
+    amqp: SocketAddr,
+    /// The management API.
+    http: Option<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -49,7 +59,10 @@ impl Broker {
     pub fn start_with(arguments: &[&str]) -> Self {
         match std::env::var("LEVERET_TEST_BROKER") {
             Ok(address) if address != "leveret" => {
-                Self { address: resolve(&address), process: None }
+                let http = std::env::var("LEVERET_TEST_HTTP").ok();
+                let http = http.map(|address| resolve(&address));
+                let addresses = Addresses { amqp: resolve(&address), http };
+                Self { addresses, process: None }
             }
             _ => Self::leveret(arguments),
         }
@@ -73,13 +86,18 @@ impl Broker {
     fn run(program: Command, arguments: &[&str]) -> Self {
         let home = TempDir::new().expect("a temporary directory can be made");
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let (child, address) = spawn(program, home.path(), &arguments);
-        Self { address, process: Some(Process { child, arguments, home }) }
+        let (child, addresses) = spawn(program, home.path(), &arguments);
+        Self { addresses, process: Some(Process { child, arguments, home }) }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.amqp
+    }
+
+    /// Its management API, as `guest`.
+    pub fn http(&self) -> Http {
+        Http::new(self.addresses.http.expect("a management API, of RabbitMQ in LEVERET_TEST_HTTP"))
     }
 
     /// Whether this is RabbitMQ: for the tests that state how the two differ.
@@ -87,18 +105,19 @@ impl Broker {
         self.process.is_none()
     }
 
-    /// A name no other test uses, since the tests may share one RabbitMQ.
+    /// A name no other test uses, since the tests may share one RabbitMQ. It is short, since a reply text that quotes it
+    /// is cut at 255 octets.
     pub fn name(&self, label: &str) -> String {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        format!("leveret-test-{:x}-{number}-{label}", now.as_micros())
+        format!("test-{:x}-{number}-{label}", now.as_micros())
     }
 
     /// A connection with the default login.
     pub fn connect(&self) -> Connection {
         Login::default()
-            .open(self.address)
+            .open(self.address())
             .unwrap_or_else(|closed| panic!("the broker refused guest: {closed:?}"))
     }
 
@@ -148,13 +167,19 @@ impl Broker {
         assert!(status.success(), "a clean stop ended with {status}\n{}", self.log());
     }
 
-    /// Starts again on the same data, on a new port.
+    /// Starts again on the same data, with other arguments.
+    pub fn restart_with(&mut self, arguments: &[&str]) {
+        self.process_mut().arguments = arguments.iter().map(ToString::to_string).collect();
+        self.restart();
+    }
+
+    /// Starts again on the same data, on new ports.
     pub fn restart(&mut self) {
         let process = self.process_mut();
         let program = Command::new(binary());
-        let (child, address) = spawn(program, process.home.path(), &process.arguments);
+        let (child, addresses) = spawn(program, process.home.path(), &process.arguments);
         process.child = child;
-        self.address = address;
+        self.addresses = addresses;
     }
 
     fn process(&self) -> &Process {
@@ -188,7 +213,8 @@ impl Drop for Broker {
 /// Runs `leveret serve` on a data directory until it ends by itself, as it does when it refuses to start.
 pub fn serve_to_end(data: &Path, listen: &str) -> Output {
     let mut child = Command::new(binary())
-        .args(["serve", "--listen", listen, "--log", "warn", "--data"])
+        .args(["serve", "--listen", listen, "--http-listen", "127.0.0.1:0"])
+        .args(["--log", "warn", "--data"])
         .arg(data)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -202,14 +228,15 @@ pub fn serve_to_end(data: &Path, listen: &str) -> Output {
 }
 
 /// Runs `program`, which is a Leveret or becomes one, with the arguments of `serve`.
-fn spawn(mut program: Command, home: &Path, arguments: &[String]) -> (Child, SocketAddr) {
+fn spawn(mut program: Command, home: &Path, arguments: &[String]) -> (Child, Addresses) {
     let log = fs::File::options()
         .create(true)
         .append(true)
         .open(home.join("log"))
         .expect("a log file can be made");
     let mut child = program
-        .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"])
+        .args(["--log", "warn", "--data"])
         .arg(data_dir(home))
         .args(arguments)
         .stdin(Stdio::null())
@@ -218,8 +245,8 @@ fn spawn(mut program: Command, home: &Path, arguments: &[String]) -> (Child, Soc
         .spawn()
         .unwrap_or_else(|error| panic!("cannot run {}: {error}", binary().display()));
     let stdout = child.stdout.take().expect("stdout is piped");
-    match ready_address(stdout) {
-        Some(address) => (child, address),
+    match ready_addresses(stdout) {
+        Some(addresses) => (child, addresses),
         None => {
             let _already_gone = child.kill();
             let _reaped = child.wait();
@@ -228,8 +255,8 @@ fn spawn(mut program: Command, home: &Path, arguments: &[String]) -> (Child, Soc
     }
 }
 
-/// The address in the ready line, or nothing if the process ends or says nothing until the deadline.
-fn ready_address(stdout: ChildStdout) -> Option<SocketAddr> {
+/// The addresses in the ready line, or nothing if the process ends or says nothing until the deadline.
+fn ready_addresses(stdout: ChildStdout) -> Option<Addresses> {
     let (sender, lines) = mpsc::channel();
     // Reads to the end, so that the broker never blocks on a full pipe.
     thread::spawn(move || {
@@ -238,15 +265,16 @@ fn ready_address(stdout: ChildStdout) -> Option<SocketAddr> {
         }
     });
     loop {
-        if let Some(address) = listening_address(&lines.recv_timeout(DEADLINE).ok()?) {
-            return Some(address);
+        let line = lines.recv_timeout(DEADLINE).ok()?;
+        if let Some(amqp) = address_after("amqp://", &line) {
+            return Some(Addresses { amqp, http: address_after("http://", &line) });
         }
     }
 }
 
-/// The address in a line such as `Leveret 0.1.0 listens on amqp://127.0.0.1:5672; data in ...`.
-fn listening_address(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("amqp://")?;
+/// The address after `scheme` in a line such as `Leveret 0.1.0 listens on amqp://127.0.0.1:5672; data in ...`.
+fn address_after(scheme: &str, line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(scheme)?;
     rest.split([';', ',', ' ', '/']).next()?.parse().ok()
 }
 
@@ -270,5 +298,5 @@ fn resolve(address: &str) -> SocketAddr {
         .to_socket_addrs()
         .ok()
         .and_then(|mut addresses| addresses.next())
-        .unwrap_or_else(|| panic!("LEVERET_TEST_BROKER is not host:port: {address}"))
+        .unwrap_or_else(|| panic!("not host:port: {address}"))
 }

@@ -27,7 +27,8 @@ impl Leveret {
         // Beside the build, since a temporary directory in memory would flatter the measurements.
         let data = tempfile::TempDir::new_in(paths::target())?;
         let mut child = Command::new(paths::leveret())
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"])
+            .args(["--log", "error", "--data"])
             .arg(data.path().join("data"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -20,6 +20,11 @@ use crate::paths;
 const MIRROR: &str = "http://deb.debian.org/debian";
 const START_LIMIT: Duration = Duration::from_secs(120);
 
+/// What the black-box tests ask RabbitMQ for beside AMQP: its management API, and the exchange types that it has as
+/// plugins and Leveret built in.
+const PLUGINS: &str = "[rabbitmq_management, rabbitmq_consistent_hash_exchange, \
+    rabbitmq_random_exchange, rabbitmq_recent_history_exchange].\n";
+
 /// What RabbitMQ 4.3 refuses unless asked is permitted, since clients still use it and Leveret has it. Without /proc in
 /// the chroot it cannot find out how much memory and disk there is.
 const CONFIGURATION: &str = "\
@@ -86,23 +91,43 @@ pub(crate) fn version(root: &Path) -> Result<String> {
 pub(crate) struct Reference {
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where its management API listens, if it runs with plugins.
+    pub(crate) http: Option<SocketAddr>,
     epmd: Child,
     server: Child,
 }
 
 impl Reference {
-    /// Starts RabbitMQ with no data, and waits until it listens.
+    /// Starts RabbitMQ with no data and no plugins, as it is measured, and waits until it listens.
     ///
     /// # Errors
     /// When it does not come up within two minutes; its log is under `var/log/leveret-reference`.
     pub(crate) fn start(root: &Path) -> Result<Self> {
-        let [amqp, epmd_port, distribution] = free_ports()?;
+        Self::launch(root, false)
+    }
+
+    /// The same with the plugins that the tests use.
+    ///
+    /// # Errors
+    /// As [`Reference::start`].
+    pub(crate) fn start_with_plugins(root: &Path) -> Result<Self> {
+        Self::launch(root, true)
+    }
+
+    fn launch(root: &Path, plugins: bool) -> Result<Self> {
+        let [amqp, http, epmd_port, distribution] = free_ports()?;
         let (data, log) = ("/var/lib/leveret-reference", "/var/log/leveret-reference");
         let data = format!("{data}/{amqp}");
         for folder in [data.as_str(), log] {
             let mut make = Command::new("chroot");
             make.arg(root).args(["install", "-d", "-o", "rabbitmq", "-g", "rabbitmq", folder]);
             ensure!(make.status()?.success(), "cannot make {folder} in the reference");
+        }
+        if plugins {
+            let data = root.join(data.trim_start_matches('/'));
+            fs::write(data.join("enabled_plugins"), PLUGINS)?;
+            let listener = format!("management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {http}\n");
+            fs::write(data.join("management.conf"), listener)?;
         }
         let epmd_port_text = epmd_port.to_string();
         let epmd = as_rabbitmq(root)
@@ -124,12 +149,15 @@ impl Reference {
             .arg(format!("RABBITMQ_LOG_BASE={log}"))
             .arg(format!("RABBITMQ_LOGS={log}/{amqp}.log"))
             .arg(format!("RABBITMQ_ENABLED_PLUGINS_FILE={data}/enabled_plugins"))
+            // Read after /etc/rabbitmq/rabbitmq.conf, if it is there.
+            .arg(format!("RABBITMQ_CONFIG_FILES={data}/*.conf"))
             .arg("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}")
             .arg("/usr/lib/rabbitmq/bin/rabbitmq-server")
             .spawn()
             .context("cannot start RabbitMQ")?;
-        let mut reference =
-            Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, amqp)), epmd, server };
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let http = plugins.then(|| loopback(http));
+        let mut reference = Self { address: loopback(amqp), http, epmd, server };
         reference.wait_until_it_listens()?;
         Ok(reference)
     }
@@ -141,7 +169,8 @@ impl Reference {
 
     fn wait_until_it_listens(&mut self) -> Result<()> {
         let end = Instant::now() + START_LIMIT;
-        while TcpStream::connect(self.address).is_err() {
+        let addresses: Vec<SocketAddr> = [self.address].into_iter().chain(self.http).collect();
+        while addresses.iter().any(|address| TcpStream::connect(address).is_err()) {
             if let Some(status) = self.server.try_wait()? {
                 bail!("RabbitMQ ended with {status} while it started");
             }

@@ -26,7 +26,7 @@ pub(crate) fn run() -> ExitCode {
     leveret(&mut tally, installed.is_ok());
     match installed.and_then(|root| {
         let version = reference::version(&root)?;
-        Ok((Reference::start(&root)?, version))
+        Ok((Reference::start_with_plugins(&root)?, version))
     }) {
         Ok((reference, version)) => rabbitmq(&mut tally, &reference, &version),
         Err(error) => {
@@ -85,6 +85,9 @@ fn rabbitmq(tally: &mut Tally, reference: &Reference, version: &str) {
     ];
     let mut blackbox = cargo(&arguments);
     blackbox.env("LEVERET_TEST_BROKER", reference.address.to_string());
+    if let Some(http) = reference.http {
+        blackbox.env("LEVERET_TEST_HTTP", http.to_string());
+    }
     let name = format!("RabbitMQ {version}");
     tests(tally, &format!("black-box tests against {name}"), blackbox);
     clients::round_trips(tally, &name, reference.address);

@@ -1,4 +1,4 @@
-//! The definitions, by their keys.
+//! The definitions, by their keys. Changed by commits, listed when the store is opened.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,9 @@ use crate::records::{
     PermissionRecord, QueueRecord, TopicPermissionRecord, UserRecord, VhostRecord,
 };
 
-/// A name in a vhost, or two others that belong together.
+/// A key of two names.
 type Two = (String, String);
+/// A key of three names.
 type Three = (String, String, String);
 
 /// One map for each kind.

@@ -1,4 +1,5 @@
-//! Remembered keys, numbered in the order in which they were put.
+//! Remembered keys, numbered in the order in which they were put. Changed by commits, listed when
+//! the store is opened.
 
 use std::collections::{BTreeMap, HashMap};
 

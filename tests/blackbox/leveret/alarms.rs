@@ -5,12 +5,14 @@ use std::fs::File;
 use leveret_tests::broker::Broker;
 use leveret_tests::client::Connection;
 use leveret_tests::login::Login;
-use leveret_tests::{AMQPClass, FieldTable, connection, queue, wait};
+use leveret_tests::{AMQPClass, BasicProperties, FieldTable, connection, queue, wait};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use tempfile::TempDir;
 
 /// More than any disk has, so that the alarm is on from the start.
 const NEVER_ENOUGH: &str = "9000000000000000000";
+/// A share of the memory that the broker exceeds as soon as it runs: a few kilobytes.
+const NEARLY_NOTHING: &str = "0.000001";
 /// How far from the limit the free space is kept, on both sides: what other programs write meanwhile must not cross it.
 const MARGIN: u64 = 1 << 30;
 
@@ -47,6 +49,50 @@ fn a_publisher_is_told_that_it_is_blocked_once_it_publishes() {
     assert!(connection.control().unclaimed().is_empty(), "it has not published yet");
     channel.publish("", &queue, "held");
     assert_eq!(blocked(&connection), "low on disk");
+}
+
+#[test]
+fn the_reason_names_every_resource_that_is_short() {
+    let (disk, memory) =
+        (["--disk-free-limit", NEVER_ENOUGH], ["--memory-high-watermark", NEARLY_NOTHING]);
+    let cases = [
+        ([["--disk-free-limit", "0"], memory].concat(), "low on memory"),
+        ([disk, memory].concat(), "low on memory & low on disk"),
+    ];
+    for (arguments, reason) in cases {
+        let broker = Broker::leveret(&arguments);
+        let connection = broker.connect();
+        connection.channel().publish("", "nowhere", "m");
+        assert_eq!(blocked(&connection), reason, "{arguments:?}");
+    }
+}
+
+#[test]
+fn while_memory_is_short_a_queue_can_be_emptied() {
+    let mut broker = Broker::leveret(&[]);
+    let channel = broker.channel();
+    channel.declare(queue::Declare { queue: "q".into(), durable: true, ..Default::default() });
+    channel.confirm_select();
+    let persistent = BasicProperties::default().with_delivery_mode(2);
+    for body in ["1", "2"] {
+        assert!(channel.publish_and_wait("", "q", persistent.clone(), body));
+    }
+    drop(channel);
+    broker.stop();
+    broker.restart_with(&["--memory-high-watermark", NEARLY_NOTHING]);
+    let publisher = broker.connect();
+    let channel = publisher.channel();
+    channel.publish("", "nowhere", "raises the alarm for this connection");
+    assert_eq!(blocked(&publisher), "low on memory");
+    channel.publish("", "q", "held");
+    let consumer = broker.channel();
+    consumer.consume("q", "c");
+    for body in ["1", "2"] {
+        let delivery = consumer.delivery();
+        assert_eq!(delivery.body, body);
+        consumer.ack(delivery.delivery_tag);
+    }
+    consumer.expect_silence("q");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! One channel of a connection: send anything, wait for anything. What tests do often has a name in `operations.rs`.
+//! One channel of a connection: send anything, wait for anything. What tests do often has a name in `operations.rs`
+//! and `topology.rs`.
 
 use std::cell::RefCell;
 use std::rc::Rc;

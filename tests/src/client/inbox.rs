@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use amq_protocol::frame::AMQPContentHeader;
 use amq_protocol::protocol::{AMQPClass, BasicProperties, basic};
+use amq_protocol::types::AMQPValue;
 
 use crate::closed::Closed;
 
@@ -41,6 +42,29 @@ pub struct Message {
     pub properties: BasicProperties,
     /// The body as text; the tests send nothing else.
     pub body: String,
+}
+
+impl Message {
+    /// A header by name.
+    pub fn header(&self, name: &str) -> Option<&AMQPValue> {
+        self.properties.headers().as_ref()?.inner().get(name)
+    }
+
+    /// A header that must be a long string if it is there.
+    pub fn text_header(&self, name: &str) -> Option<String> {
+        self.header(name).map(|value| match value {
+            AMQPValue::LongString(text) => text.to_string(),
+            other => panic!("header {name} is {other:?}"),
+        })
+    }
+
+    /// A header that must be a 64-bit integer if it is there.
+    pub fn count_header(&self, name: &str) -> Option<i64> {
+        self.header(name).map(|value| match value {
+            AMQPValue::LongLongInt(count) => *count,
+            other => panic!("header {name} is {other:?}"),
+        })
+    }
 }
 
 impl Event {

@@ -4,6 +4,7 @@
 mod channel;
 mod inbox;
 mod operations;
+mod topology;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,53 +1,13 @@
-//! What the tests ask of a channel again and again. What is not expected to fail panics with the reason.
+//! The messages that tests send and take again and again. What is not expected to fail panics with the reason.
 
 use std::collections::BTreeSet;
 
-use amq_protocol::protocol::{AMQPClass, BasicProperties, basic, confirm, exchange, queue};
+use amq_protocol::protocol::{AMQPClass, BasicProperties, basic, confirm};
 
 use super::channel::Channel;
 use super::inbox::Message;
 use crate::closed::Closed;
-
-/// Topology.
-impl Channel {
-    /// A queue with a name the broker gives, gone with this connection.
-    pub fn exclusive_queue(&self) -> String {
-        self.declare(queue::Declare { exclusive: true, ..Default::default() })
-    }
-
-    /// Declares a queue that must not be refused, and gives its name.
-    pub fn declare(&self, declare: queue::Declare) -> String {
-        let reply = self.call(declare).unwrap_or_else(|closed| panic!("queue.declare: {closed:?}"));
-        reply.queue.to_string()
-    }
-
-    /// Ready messages and consumers of a queue, by a passive declare.
-    ///
-    /// # Errors
-    /// How the broker refused it, as when the queue does not exist.
-    pub fn counts(&self, queue: &str) -> Result<(u32, u32), Closed> {
-        self.call(queue::Declare { queue: queue.into(), passive: true, ..Default::default() })
-            .map(|reply| (reply.message_count, reply.consumer_count))
-    }
-
-    /// Declares an exchange that must not be refused.
-    pub fn declare_exchange(&self, name: &str, kind: &str) {
-        let declare =
-            exchange::Declare { exchange: name.into(), kind: kind.into(), ..Default::default() };
-        self.call(declare).unwrap_or_else(|closed| panic!("exchange.declare: {closed:?}"));
-    }
-
-    /// Binds a queue where that must not be refused.
-    pub fn bind(&self, queue: &str, exchange: &str, routing_key: &str) {
-        self.call(queue::Bind {
-            queue: queue.into(),
-            exchange: exchange.into(),
-            routing_key: routing_key.into(),
-            ..Default::default()
-        })
-        .unwrap_or_else(|closed| panic!("queue.bind: {closed:?}"));
-    }
-}
+use crate::wait;
 
 /// Publishing and confirms.
 impl Channel {
@@ -70,6 +30,27 @@ impl Channel {
             ..Default::default()
         };
         self.publish_method(method, properties, body.as_bytes());
+    }
+
+    /// Publishes on a channel that has nothing unconfirmed and waits for the answer: whether it was an ack. What the message
+    /// did to its queues has happened then.
+    pub fn publish_and_wait(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        properties: BasicProperties,
+        body: &str,
+    ) -> bool {
+        self.publish_with(exchange, routing_key, properties, body);
+        self.confirm().2
+    }
+
+    /// Publishes each body to a queue, waiting for each answer. The channel is in confirm mode.
+    pub fn fill(&self, queue: &str, bodies: &[&str]) {
+        for body in bodies {
+            let acked = self.publish_and_wait("", queue, BasicProperties::default(), body);
+            assert!(acked, "{body} was refused");
+        }
     }
 
     /// Publishes with a mandatory flag.
@@ -109,6 +90,20 @@ impl Channel {
         self.try_get(queue, false)
             .unwrap_or_else(|closed| panic!("basic.get: {closed:?}"))
             .unwrap_or_else(|| panic!("queue {queue} is empty"))
+    }
+
+    /// Takes the bodies of all messages that are ready.
+    pub fn drain(&self, queue: &str) -> Vec<String> {
+        std::iter::from_fn(|| self.get(queue)).map(|message| message.body).collect()
+    }
+
+    /// Waits until exactly `count` messages are ready.
+    pub fn wait_ready(&self, queue: &str, count: u32) {
+        wait::until("the ready messages of a queue are as many as expected", || {
+            let (ready, _) =
+                self.counts(queue).unwrap_or_else(|closed| panic!("passive declare: {closed:?}"));
+            (ready == count).then_some(())
+        });
     }
 
     /// Starts a consumer that acknowledges; panics if it is refused.
@@ -177,6 +172,11 @@ impl Channel {
     /// Acknowledges one delivery.
     pub fn ack(&self, delivery_tag: u64) {
         self.send(basic::Ack { delivery_tag, multiple: false });
+    }
+
+    /// Refuses one delivery with `basic.reject`.
+    pub fn reject(&self, delivery_tag: u64, requeue: bool) {
+        self.send(basic::Reject { delivery_tag, requeue });
     }
 
     /// Puts one delivery back.
