@@ -9,7 +9,7 @@ use super::entry::{Entry, Kept, Mark};
 use super::groups::{Group, Holder, group_of};
 use super::lane::Next;
 use super::state::{Got, Load, State};
-use super::unacked::Unacked;
+use super::unacked::{Session, Unacked};
 use crate::connection::ChannelId;
 use crate::protocol::death::Reason;
 use crate::protocol::rewrite::with_header_number;
@@ -69,7 +69,7 @@ impl State {
         self.bury_expired(moment.now_ms);
         self.drop_head();
         self.page_out(moment);
-        self.want(moment.now_ms);
+        self.want(moment.now_ms, self.consumers.any_has_room() || self.needs_head());
     }
 
     /// Sends what [`State::dispatch`] gathered.
@@ -85,7 +85,7 @@ impl State {
             None => match self.next_message(moment) {
                 Next::Empty => return Got::Empty,
                 Next::InStore => {
-                    self.want(moment.now_ms);
+                    self.want(moment.now_ms, true);
                     return Got::Loading;
                 }
                 Next::Message(entry) => (entry, None),
@@ -192,7 +192,7 @@ impl State {
             let entry = match self.next_message(moment) {
                 Next::Empty => return Err(Got::Empty),
                 Next::InStore => {
-                    self.want(moment.now_ms);
+                    self.want(moment.now_ms, true);
                     return Err(Got::Loading);
                 }
                 Next::Message(entry) => entry,
@@ -250,7 +250,9 @@ impl State {
         if let Some(group) = &group {
             self.groups.delivered(group, recipient.holder());
         }
-        let session = self.sessions.entry(recipient.channel).or_default();
+        let numbers_from = self.numbers_from;
+        let session = self.sessions.entry(recipient.channel);
+        let session = session.or_insert_with(|| Session::starting_at(numbers_from));
         let number = session.next_number();
         let consumer = recipient.consumer.map(|spec| spec.id);
         session.push(Unacked { kept, consumer, since_ms: moment.now_ms, group });
@@ -268,8 +270,8 @@ impl State {
         }
     }
 
-    /// Asks the store for the next messages, once at a time.
-    pub(super) fn want(&mut self, now_ms: u64) {
+    /// Asks the store for the next messages, once at a time. `takes_ready`: somebody would take ready ones.
+    fn want(&mut self, now_ms: u64, takes_ready: bool) {
         if self.rules.max_length_bytes.is_some()
             && self.measuring.is_none()
             && let Some((priority, ids)) = self.ready.unmeasured()
@@ -286,10 +288,7 @@ impl State {
             self.loading = Some(Load::Dying);
             return;
         }
-        let wanted = match self.consumers.any_has_room() || self.needs_head() {
-            true => self.ready.wanted(),
-            false => None,
-        };
+        let wanted = if takes_ready { self.ready.wanted() } else { None };
         let wanted = wanted.or_else(|| self.ready.wanted_first().filter(|_| self.watches_head()));
         if let Some((priority, ids)) = wanted {
             self.effects.load = ids;

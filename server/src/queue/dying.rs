@@ -56,9 +56,10 @@ impl Dying {
         self.len() >= QUEUE_DYING_MAX
     }
 
-    /// When the next attempt is due, if there is anything to move.
+    /// When the next attempt is due; none if there is nothing to move, or if it is being read.
     pub(crate) fn next_attempt_ms(&self) -> Option<u64> {
-        (self.moving == 0 && !self.kept.is_empty()).then_some(self.not_before_ms)
+        let (next, _) = self.kept.front().filter(|_| self.moving == 0)?;
+        (next.message.is_some() || self.not_before_ms > 0).then_some(self.not_before_ms)
     }
 
     pub(crate) fn add(&mut self, kept: Kept, fate: Fate) {
@@ -66,25 +67,35 @@ impl Dying {
         self.kept.push_back((kept, fate));
     }
 
-    /// Lets go what the store has, when memory is short.
+    /// Lets go what the store has, when memory is short, but for the next ones to be moved: otherwise they would be read again
+    /// and again.
     pub(crate) fn page_out(&mut self, committed: Ticket) {
-        for (kept, _) in &mut self.kept {
-            if kept.ticket.is_some_and(|ticket| ticket <= committed) {
+        let mut next_bytes = 0;
+        for (place, (kept, _)) in self.kept.iter_mut().enumerate() {
+            if place < QUEUE_LOAD_MESSAGES && next_bytes < QUEUE_LOAD_BYTES {
+                next_bytes += kept.cost();
+            } else if kept.ticket.is_some_and(|ticket| ticket <= committed) {
                 self.bytes -= kept.cost();
                 kept.message = None;
             }
         }
     }
 
-    /// The ids to read before the next ones can be moved.
+    /// The ids to read before the next ones can be moved, in order. A read may stop early, but never before its first id: so
+    /// the next message to be moved must have the smallest.
     pub(crate) fn wanted(&self, now_ms: u64) -> Vec<MessageId> {
         if self.moving > 0 || now_ms < self.not_before_ms {
             return Vec::new();
         }
-        let next = self.kept.iter().take(QUEUE_LOAD_MESSAGES);
-        let mut ids: Vec<_> =
-            next.filter(|(kept, _)| kept.message.is_none()).map(|(kept, _)| kept.id).collect();
-        ids.sort_unstable();
+        let next = self.kept.iter().take(QUEUE_LOAD_MESSAGES).map(|(kept, _)| kept);
+        let next = next.take_while(|kept| kept.message.is_none()).map(|kept| kept.id);
+        let mut ids: Vec<MessageId> = Vec::new();
+        for id in next {
+            if ids.last().is_some_and(|last| *last > id) {
+                break;
+            }
+            ids.push(id);
+        }
         ids
     }
 
@@ -121,6 +132,7 @@ impl Dying {
         if self.moving > 0 || now_ms < self.not_before_ms {
             return Vec::new();
         }
+        self.not_before_ms = 0;
         let mut taken = Vec::new();
         let mut bytes = 0;
         while taken.len() < QUEUE_LOAD_MESSAGES && bytes < QUEUE_LOAD_BYTES {

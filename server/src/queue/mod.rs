@@ -20,6 +20,8 @@ pub(crate) mod sequences;
 pub(crate) mod settings;
 pub(crate) mod state;
 mod task;
+#[cfg(test)]
+mod testing;
 mod timers;
 pub(crate) mod unacked;
 mod waiting;

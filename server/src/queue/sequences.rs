@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(sequences.observe("0", 2), Late);
         assert_eq!(sequences.observe("1", 9), InOrder);
         assert_eq!(sequences.publishers().count(), PUBLISHERS_MAX);
-        assert_eq!(sequences.publishers().last().map(|publisher| publisher.id), Some("1"));
+        assert_eq!(sequences.publishers().last().unwrap().id, "1");
         let received = PUBLISHERS_MAX as u64 + 4;
         let totals = Counts { received, gaps: 1, reordered: 1, ..Counts::default() };
         assert_eq!(sequences.totals(), totals);

@@ -118,6 +118,9 @@ pub(crate) struct State {
     pub(super) waiting: Waiting,
     pub(super) dying: Dying,
     pub(super) sessions: HashMap<ChannelId, Session>,
+    /// Where new sessions begin to number: above what was taken back from consumers that held it for too long, since their
+    /// channels may still name those numbers.
+    pub(super) numbers_from: u64,
     pub(super) unacked_bytes: usize,
     pub(super) consumers: Consumers,
     had_consumer: bool,

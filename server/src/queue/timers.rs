@@ -133,6 +133,7 @@ impl State {
                 let Some(session) = self.sessions.get_mut(&spec.channel) else {
                     continue;
                 };
+                self.numbers_from = self.numbers_from.max(session.next_number());
                 let mut held = Vec::new();
                 session.take_from(id, |unacked| held.push(unacked));
                 if session.is_empty() {

@@ -39,6 +39,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// A session whose first delivery gets this number.
+    pub(crate) fn starting_at(number: u64) -> Session {
+        Session { base: number, ..Session::default() }
+    }
+
     /// The number that the next delivery gets.
     pub(crate) fn next_number(&self) -> u64 {
         self.base + self.slots.len() as u64

@@ -1,27 +1,13 @@
 //! Whose turn it is, choice by choice; `queue/model.rs` has them mixed.
 
+use super::super::testing::{self, channel};
 use super::*;
 
 /// A consumer on the channel of its own number that acknowledges without a limit, but for what `change` says.
 fn spec(id: u64, change: impl FnOnce(&mut ConsumerSpec)) -> ConsumerSpec {
-    let mut spec = ConsumerSpec {
-        id: ConsumerId(id),
-        tag: "consumer".into(),
-        channel: channel(id),
-        channel_number: 1,
-        outbox: Outbox::new().0,
-        no_ack: false,
-        exclusive: false,
-        priority: 0,
-        prefetch: 0,
-        channel_limit: Arc::default(),
-    };
+    let mut spec = testing::spec(id, channel(id));
     change(&mut spec);
     spec
-}
-
-fn channel(serial: u64) -> ChannelId {
-    ChannelId { serial, number: 1 }
 }
 
 fn consumers(specs: impl IntoIterator<Item = ConsumerSpec>) -> Consumers {
@@ -238,5 +224,68 @@ fn gathered_deliveries_are_sent_once_and_in_order() {
             sent.push((spec.id.0, ids));
         });
         assert_eq!(sent, expected);
+    }
+}
+
+#[test]
+fn a_turn_out_of_turn_counts_like_any_other_and_changes_no_order() {
+    let one = |spec: &mut ConsumerSpec| spec.prefetch = 2;
+    let mut consumers = consumers([spec(1, |_| {}), spec(2, one), spec(3, |_| {})]);
+    assert!(consumers.take_turn_of(ConsumerId(2), 1).is_some());
+    assert_eq!(turns(&mut consumers, 2), [1, 2]);
+    assert!(consumers.take_turn_of(ConsumerId(2), 1).is_none(), "its prefetch is used up");
+    assert_eq!(turns(&mut consumers, 3), [3, 1, 3]);
+    consumers.settled(ConsumerId(2), 1);
+    assert!(consumers.take_turn_of(ConsumerId(2), 1).is_some());
+    assert!(consumers.take_turn_of(ConsumerId(9), 1).is_none(), "nobody has that id");
+    assert_eq!(turns(&mut consumers, 2), [1, 3], "it has left the ring");
+
+    let limit = Arc::new(ChannelLimit::default());
+    limit.set(1);
+    join(&mut consumers, [spec(4, |spec| spec.channel_limit = Arc::clone(&limit))]);
+    assert!(consumers.take_turn_of(ConsumerId(4), 1).is_some());
+    assert!(consumers.take_turn_of(ConsumerId(4), 1).is_none(), "the limit of its channel");
+}
+
+#[test]
+fn the_capacity_is_what_the_consumers_would_take_now() {
+    let window = u64::from(CONSUMER_WINDOW_MESSAGES);
+    // Single active; whether each does not acknowledge, and its prefetch; what they would take.
+    for (single_active, members, expected) in [
+        (false, vec![], 0),
+        (false, vec![(false, 3)], 3),
+        (false, vec![(true, 3)], window),
+        (false, vec![(false, 0)], window),
+        (false, vec![(false, 3), (false, 4)], 7),
+        (true, vec![(false, 3), (false, 4)], 3),
+    ] {
+        let mut consumers = Consumers::new(single_active);
+        let specs = members.iter().zip(1..);
+        join(
+            &mut consumers,
+            specs.map(|((no_ack, prefetch), id)| {
+                spec(id, |spec| (spec.no_ack, spec.prefetch) = (*no_ack, *prefetch))
+            }),
+        );
+        assert_eq!(consumers.capacity(), expected, "{single_active} {members:?}");
+        let taken = u64::from(consumers.take_turn(1).is_some());
+        assert_eq!(consumers.capacity(), expected - taken, "{single_active} {members:?}");
+    }
+}
+
+#[test]
+fn a_consumers_own_timeout_takes_the_place_of_the_queues() {
+    // The queue's and the consumer's; what holds, and whether any deliveries have to be looked at.
+    for (queue, own, expected, any) in [
+        (None, None, None, false),
+        (Some(5), None, Some(5), true),
+        (None, Some(7), Some(7), true),
+        (Some(5), Some(7), Some(7), true),
+    ] {
+        let rules = Rules { consumer_timeout_ms: queue, ..Rules::default() };
+        let consumers = consumers([spec(1, |spec| spec.timeout_ms = own)]);
+        assert_eq!(consumers.timeout(ConsumerId(1), &rules), expected);
+        assert_eq!(consumers.timeout(ConsumerId(2), &rules), None, "it has left");
+        assert_eq!(consumers.any_timeout(&rules), any);
     }
 }

@@ -1,49 +1,41 @@
 //! What a queue tells its task and its clients; `queue/model.rs` has the same under random commands.
 
+use super::super::dispatch::Moment;
+use super::super::testing::{COMMITTED, spec};
 use super::*;
-use crate::connection::Outbox;
 use crate::limits::{CONSUMER_WINDOW_BYTES, CONSUMER_WINDOW_MESSAGES};
 
 const CHANNEL: ChannelId = ChannelId { serial: 1, number: 1 };
-const COMMITTED: Ticket = Ticket::nth(1);
 const ALL: &[DeliveryRange] = &[DeliveryRange { first: 0, last: u64::MAX }];
+const NOW: Moment = Moment { now_ms: 1000, committed: COMMITTED, memory_limit: usize::MAX };
 
 fn queue(rules: Rules) -> State {
-    State::new(rules, IdSet::new(), 0)
+    State::new(rules, Backlog::default(), 0)
+}
+
+/// A queue after a restart, of whose messages only the ids are known.
+fn recovered(ids: impl IntoIterator<Item = MessageId>) -> State {
+    let backlog = Backlog::new(ids.into_iter().collect(), 0, &[]);
+    State::new(Rules::default(), backlog, 0)
 }
 
 /// Publishes durable messages with these ids, each of one byte.
 fn publish(state: &mut State, ids: impl IntoIterator<Item = MessageId>) {
     let entries = ids.into_iter().map(|id| Entry {
-        id,
-        message: Message::new(b"", b"", b"", b"x"),
         ticket: Some(COMMITTED),
-        durable: true,
-        redelivered: false,
+        ..Entry::published(id, Message::new(b"", b"", b"", b"x"), true)
     });
     state.publish(entries.collect());
 }
 
 fn consume(state: &mut State, id: u64, no_ack: bool) {
-    let spec = ConsumerSpec {
-        id: ConsumerId(id),
-        tag: "consumer".into(),
-        channel: CHANNEL,
-        channel_number: 1,
-        outbox: Outbox::new().0,
-        no_ack,
-        exclusive: false,
-        priority: 0,
-        prefetch: 0,
-        channel_limit: Arc::default(),
-    };
-    state.consume(spec).unwrap();
+    state.consume(ConsumerSpec { no_ack, ..spec(id, CHANNEL) }).unwrap();
 }
 
 /// Delivers with this much memory; returns the ids.
 fn deliver(state: &mut State, memory_limit: usize) -> Vec<MessageId> {
     let mut ids = Vec::new();
-    state.dispatch(memory_limit, COMMITTED);
+    state.dispatch(Moment { memory_limit, ..NOW });
     state.flush(|_, deliveries| ids.extend(deliveries.iter().map(|delivery| delivery.id)));
     ids
 }
@@ -53,34 +45,37 @@ fn a_get_takes_the_next_message_and_counts_the_rest() {
     let mut state = queue(Rules::default());
     publish(&mut state, [1, 2]);
     for (expected, left) in [(1, 1), (2, 0)] {
-        let Got::Message(delivery, after) = state.get(CHANNEL, false, COMMITTED) else {
+        let Got::Message(delivery, after) = state.get(CHANNEL, false, NOW) else {
             panic!("{expected} is ready")
         };
         assert_eq!((delivery.id, after), (expected, left));
     }
-    assert!(matches!(state.get(CHANNEL, false, COMMITTED), Got::Empty));
+    assert!(matches!(state.get(CHANNEL, false, NOW), Got::Empty));
     assert_eq!((state.ready_count(), state.unacked_count()), (0, 2));
 }
 
 #[test]
 fn the_store_is_told_of_every_message_that_leaves_unless_a_transaction_did() {
-    // The outcome, whether a transaction told the store, and how many messages the queue tells of.
+    // The outcome, whether a transaction told the store of what is acknowledged, and how many messages the queue tells of.
     for (outcome, stored, told) in [
         (Outcome::Ack, false, 3),
         (Outcome::Reject, false, 3),
         (Outcome::Requeue, false, 0),
         (Outcome::Ack, true, 0),
-        (Outcome::Reject, true, 0),
+        (Outcome::Reject, true, 3),
         (Outcome::Requeue, true, 0),
+        (Outcome::RequeueFailed, false, 0),
+        (Outcome::RequeueFailed, true, 0),
     ] {
         let mut state = queue(Rules::default());
         publish(&mut state, 1..=3);
         consume(&mut state, 1, false);
         assert_eq!(deliver(&mut state, usize::MAX), [1, 2, 3]);
         assert!(state.effects.settled.is_empty());
-        state.settle(CHANNEL, ALL, outcome, stored);
+        state.settle(CHANNEL, ALL, outcome, stored, NOW.now_ms);
         assert_eq!(state.effects.settled.len(), told, "{outcome:?} {stored}");
-        let back = if outcome == Outcome::Requeue { 3 } else { 0 };
+        let requeues = matches!(outcome, Outcome::Requeue | Outcome::RequeueFailed);
+        let back = if requeues { 3 } else { 0 };
         assert_eq!((state.ready_count(), state.unacked_count()), (back, 0));
     }
 }
@@ -104,7 +99,7 @@ fn memory_holds_no_unsettled_message_that_the_store_has_when_it_is_short() {
         consume(&mut state, 1, false);
         assert_eq!(deliver(&mut state, memory_limit), [1, 2, 3]);
         assert_eq!(state.memory(), kept * a_message, "{memory_limit}");
-        state.close_channel(CHANNEL);
+        state.close_channel(CHANNEL, NOW.now_ms);
         assert_eq!((state.ready_count(), state.unacked_count()), (3, 0));
         assert_eq!(state.memory(), kept * a_message, "{memory_limit}");
     }
@@ -112,24 +107,28 @@ fn memory_holds_no_unsettled_message_that_the_store_has_when_it_is_short() {
 
 #[test]
 fn one_read_at_a_time_and_another_one_after_a_failure() {
-    let mut state = State::new(Rules::default(), (1..=3).collect(), 0);
-    assert!(matches!(state.get(CHANNEL, true, COMMITTED), Got::Loading));
+    let mut state = recovered(1..=3);
+    assert!(matches!(state.get(CHANNEL, true, NOW), Got::Loading));
     assert_eq!(std::mem::take(&mut state.effects.load), [1, 2, 3]);
-    assert!(matches!(state.get(CHANNEL, true, COMMITTED), Got::Loading));
+    assert!(matches!(state.get(CHANNEL, true, NOW), Got::Loading));
     assert!(state.effects.load.is_empty());
     state.load_failed();
-    assert!(matches!(state.get(CHANNEL, true, COMMITTED), Got::Loading));
+    assert!(matches!(state.get(CHANNEL, true, NOW), Got::Loading));
     assert_eq!(state.effects.load, [1, 2, 3]);
 }
 
 #[test]
-fn nothing_is_read_for_consumers_that_have_no_room() {
-    let mut state = State::new(Rules::default(), (1..=3).collect(), 0);
+fn without_a_consumer_that_has_room_only_the_next_message_is_read_to_know_when_it_expires() {
+    let mut state = recovered(1..=3);
     assert!(deliver(&mut state, usize::MAX).is_empty());
+    assert_eq!(std::mem::take(&mut state.effects.load), [1]);
+    let found = vec![(1, Message::new(b"", b"", b"", b"x"))];
+    assert_eq!(state.loaded(&[1], found, COMMITTED), [] as [u64; 0]);
+    assert!(deliver(&mut state, 0).is_empty());
     assert!(state.effects.load.is_empty());
     consume(&mut state, 1, false);
-    assert!(deliver(&mut state, usize::MAX).is_empty());
-    assert_eq!(state.effects.load, [1, 2, 3]);
+    assert_eq!(deliver(&mut state, usize::MAX), [1]);
+    assert_eq!(state.effects.load, [2, 3]);
 }
 
 #[test]
@@ -137,14 +136,14 @@ fn a_channel_that_has_settled_everything_is_forgotten() {
     let mut state = queue(Rules::default());
     publish(&mut state, 1..=2);
     for _ in 0..2 {
-        assert!(matches!(state.get(CHANNEL, false, COMMITTED), Got::Message(..)));
+        assert!(matches!(state.get(CHANNEL, false, NOW), Got::Message(..)));
     }
     for (number, left) in [(1, 1), (0, 0)] {
         let range = DeliveryRange { first: number, last: number };
-        state.settle(CHANNEL, &[range], Outcome::Ack, false);
+        state.settle(CHANNEL, &[range], Outcome::Ack, false, NOW.now_ms);
         assert_eq!(state.sessions.len(), left);
     }
-    state.settle(CHANNEL, ALL, Outcome::Ack, false);
+    state.settle(CHANNEL, ALL, Outcome::Ack, false, NOW.now_ms);
     assert_eq!(state.effects.settled, [2, 1]);
 }
 
@@ -154,14 +153,14 @@ fn an_auto_delete_queue_is_abandoned_when_its_last_consumer_leaves() {
     assert!(!state.is_abandoned(), "it never had one");
     consume(&mut state, 1, false);
     consume(&mut state, 2, false);
-    state.cancel(ConsumerId(1));
+    state.cancel(ConsumerId(1), NOW.now_ms);
     assert!(!state.is_abandoned());
-    state.close_channel(CHANNEL);
+    state.close_channel(CHANNEL, NOW.now_ms);
     assert!(state.is_abandoned());
 
     let mut kept = queue(Rules::default());
     consume(&mut kept, 1, false);
-    kept.cancel(ConsumerId(1));
+    kept.cancel(ConsumerId(1), NOW.now_ms);
     assert!(!kept.is_abandoned());
 }
 
