@@ -31,5 +31,6 @@ method, _, body = channel.basic_get("jobs", auto_ack=True)
 print("back in the queue:", body.decode())
 assert method.redelivered
 
-channel.queue_delete("jobs")
+channel.close()
+connection.channel().queue_delete("jobs")
 connection.close()

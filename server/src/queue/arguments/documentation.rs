@@ -50,7 +50,7 @@ fn queues(on: On) -> String {
 fn merged(merge: Merge) -> &'static str {
     match merge {
         Merge::Min => "smaller",
-        Merge::MinOrUnlimited => "smaller; negative is no limit and wins",
+        Merge::MinOrUnlimited => "smaller; a negative one, no limit, yields to any",
         Merge::Argument => "argument",
         Merge::ByType => "argument on classic queues, policy on quorum queues",
     }
