@@ -2,6 +2,8 @@
 //!
 //! The programs in `docs/examples` are run by `cargo xtask test`; here the documents are held to quote them as they stand.
 
+mod links;
+
 /// What a document quotes: the language of its code blocks, and the files, in order.
 struct Quotes {
     document: &'static str,

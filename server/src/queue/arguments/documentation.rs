@@ -4,7 +4,8 @@
 use super::{ARGUMENTS, Argument, Merge, On, Takes};
 
 const PAGE: &str = include_str!("../../../../docs/queue-arguments.md");
-const HEAD: &str = "| Argument | Values | Queues | Policy key | Together | |\n|---|---|---|---|---|---|\n";
+const HEAD: &str =
+    "| Argument | Values | Queues | Policy key | Together | |\n|---|---|---|---|---|---|\n";
 
 /// The columns of an argument that follow from its row.
 fn columns(argument: &Argument) -> String {
