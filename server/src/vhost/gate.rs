@@ -1,6 +1,6 @@
 //! The gate before a queue or exchange that does not take every message: one with a limit that refuses, or one that knows
 //! duplicates. Whoever publishes through it holds it from its decision until the store has been given the messages, so that two
-//! publishers never decide on the same room or the same key (docs/decisions/0008). Passed by [`super::admission`].
+//! publishers never decide on the same room or the same key (docs/decisions/0009). Passed by [`super::admission`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
