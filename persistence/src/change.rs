@@ -9,9 +9,12 @@ use std::sync::Arc;
 use crate::error::CommitError;
 use crate::ids::{MessageId, QueueId, Ticket};
 use crate::message::Message;
+use crate::progress::Progress;
 use crate::records::{
-    BindingRecord, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord, VhostRecord,
+    BindingRecord, ExchangeRecord, GlobalParameterRecord, ParameterRecord, PermissionRecord,
+    QueueRecord, TopicPermissionRecord, UserRecord, VhostRecord,
 };
+use crate::remembered::RememberedKey;
 
 /// The queues a message goes to. Most messages go to one, which then costs no allocation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -110,9 +113,39 @@ pub enum Change {
         /// The ids, as inclusive ranges in any order.
         ids: Vec<RangeInclusive<MessageId>>,
     },
+    /// Notes what has happened to messages in a queue, for as long as it holds them. What it does
+    /// not hold in the store is ignored: what was settled, was never written because it was
+    /// settled before, or is only paged out.
+    PutProgress {
+        /// The queue.
+        queue: QueueId,
+        /// The progress of some of its messages, which replaces what was put before.
+        progress: Vec<Progress>,
+    },
+    /// Remembers keys, in order. One that is remembered already gets the new end and becomes the
+    /// newest.
+    Remember {
+        /// For whom: any text.
+        owner: String,
+        /// The keys.
+        keys: Vec<RememberedKey>,
+    },
+    /// Forgets some keys of an owner.
+    Forget {
+        /// For whom they were remembered.
+        owner: String,
+        /// The keys.
+        keys: Vec<Vec<u8>>,
+    },
+    /// Forgets all keys of an owner.
+    ForgetOwner {
+        /// For whom they were remembered.
+        owner: String,
+    },
     /// Adds or replaces a vhost.
     PutVhost(VhostRecord),
-    /// Deletes a vhost, and only it: what was in it is the caller's to delete.
+    /// Deletes a vhost, and only it: what was in it, and its parameters, are the caller's to
+    /// delete.
     DeleteVhost {
         /// Its name.
         name: String,
@@ -132,6 +165,35 @@ pub enum Change {
         user: String,
         /// The vhost.
         vhost: String,
+    },
+    /// Adds or replaces what a user may do at a topic exchange.
+    PutTopicPermission(TopicPermissionRecord),
+    /// Deletes what a user may do at a topic exchange.
+    DeleteTopicPermission {
+        /// The user.
+        user: String,
+        /// The vhost.
+        vhost: String,
+        /// The exchange.
+        exchange: String,
+    },
+    /// Adds or replaces a parameter of a vhost.
+    PutParameter(ParameterRecord),
+    /// Deletes a parameter of a vhost.
+    DeleteParameter {
+        /// The vhost.
+        vhost: String,
+        /// What it is a parameter of.
+        component: String,
+        /// Its name.
+        name: String,
+    },
+    /// Adds or replaces a global parameter.
+    PutGlobalParameter(GlobalParameterRecord),
+    /// Deletes a global parameter.
+    DeleteGlobalParameter {
+        /// Its name.
+        name: String,
     },
     /// Adds or replaces an exchange.
     PutExchange(ExchangeRecord),

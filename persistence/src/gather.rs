@@ -35,12 +35,22 @@ impl Gathered {
                     }
                 }
                 Change::DeleteQueue(queue) => elide(&mut publishes, *queue, &(0..=MessageId::MAX)),
-                Change::PutVhost(_)
+                Change::PutProgress { .. }
+                | Change::Remember { .. }
+                | Change::Forget { .. }
+                | Change::ForgetOwner { .. }
+                | Change::PutVhost(_)
                 | Change::DeleteVhost { .. }
                 | Change::PutUser(_)
                 | Change::DeleteUser { .. }
                 | Change::PutPermission(_)
                 | Change::DeletePermission { .. }
+                | Change::PutTopicPermission(_)
+                | Change::DeleteTopicPermission { .. }
+                | Change::PutParameter(_)
+                | Change::DeleteParameter { .. }
+                | Change::PutGlobalParameter(_)
+                | Change::DeleteGlobalParameter { .. }
                 | Change::PutExchange(_)
                 | Change::DeleteExchange { .. }
                 | Change::PutQueue(_)

@@ -25,9 +25,12 @@ mod ids;
 mod limits;
 pub mod memory;
 mod message;
+mod progress;
 mod reader;
 mod records;
+mod remembered;
 pub mod sqlite;
+mod stamp;
 mod store;
 
 pub use change::{Batch, Change, Completion, Publish, Queues};
@@ -37,10 +40,13 @@ pub use error::{CommitError, OpenError, ReadError};
 pub use gather::Gathered;
 pub use ids::{IdSet, MessageId, NextIds, QueueId, Ticket};
 pub use limits::Limits;
-pub use message::{Message, NAME_LEN_MAX};
-pub use reader::{MessageReader, ReadDone};
+pub use message::{Message, NAME_LEN_MAX, PROPERTIES_LEN_MAX};
+pub use progress::Progress;
+pub use reader::{MessageReader, ReadDone, ScanDone};
 pub use records::{
-    BindingRecord, Definitions, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord,
-    VhostRecord,
+    BindingRecord, Definitions, ExchangeRecord, GlobalParameterRecord, ParameterRecord,
+    PermissionRecord, QueueRecord, TopicPermissionRecord, UserRecord, VhostRecord,
 };
-pub use store::{Found, Reader, Recovered, Store, Upkeep};
+pub use remembered::RememberedKey;
+pub use stamp::Stamp;
+pub use store::{Found, Reader, Recovered, Scanned, Store, Upkeep};

@@ -8,43 +8,63 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::stamp::{PackedStamp, Stamp};
+
 /// The longest exchange name or routing key in bytes (an AMQP short string).
 pub const NAME_LEN_MAX: usize = 255;
 
-/// A message: exchange, routing key, encoded properties and body.
+/// The longest encoded properties in bytes. AMQP bounds them too: they lie in one frame.
+pub const PROPERTIES_LEN_MAX: usize = (1 << 24) - 1;
+
+/// Bytes that the lengths of the parts take; they are what bounds the parts.
+const NAME_LEN_BYTES: usize = 1;
+const PROPERTIES_LEN_BYTES: usize = 3;
+const BODY_LEN_BYTES: usize = 4;
+const _: () = assert!(NAME_LEN_MAX == (1 << (8 * NAME_LEN_BYTES)) - 1);
+const _: () = assert!(PROPERTIES_LEN_MAX == (1 << (8 * PROPERTIES_LEN_BYTES)) - 1);
+
+/// A message: exchange, routing key, encoded properties and body, and its [`Stamp`].
 ///
 /// All four are slices of one [`Bytes`]; a clone costs one reference count. The names are UTF-8
 /// (checked by whoever made the message), properties and body are never looked at here.
 #[derive(Clone)]
 pub struct Message {
     raw: Bytes,
-    exchange: Part,
-    routing_key: Part,
-    properties: Part,
-    body: Part,
+    exchange: Part<NAME_LEN_BYTES>,
+    routing_key: Part<NAME_LEN_BYTES>,
+    properties: Part<PROPERTIES_LEN_BYTES>,
+    body: Part<BODY_LEN_BYTES>,
+    stamp: PackedStamp,
 }
 
-/// Where a part lies in `raw`. 32 bits each: a message of 4 GiB is refused when it is made.
+/// Where a part lies in `raw`. Its length has `LEN` bytes, which bounds it. Bytes instead of
+/// integers, because they need no padding: so the message with its stamp is one cache line.
 #[derive(Copy, Clone)]
-struct Part {
-    start: u32,
-    end: u32,
+struct Part<const LEN: usize> {
+    start: [u8; 4],
+    len: [u8; LEN],
 }
 
-impl Part {
+impl<const LEN: usize> Part<LEN> {
     fn new(range: Range<usize>, raw_len: usize) -> Option<Self> {
         if range.start > range.end || range.end > raw_len {
             return None;
         }
-        Some(Self { start: range.start.try_into().ok()?, end: range.end.try_into().ok()? })
+        let bytes = range.len().to_le_bytes();
+        let (len, rest) = bytes.split_first_chunk()?;
+        if rest.iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        Some(Self { start: u32::try_from(range.start).ok()?.to_le_bytes(), len: *len })
     }
 
     fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
+        let start = u32::from_le_bytes(self.start) as usize;
+        start..start + self.len()
     }
 
     fn len(self) -> usize {
-        self.range().len()
+        self.len.iter().rev().fold(0, |len, byte| (len << 8) | usize::from(*byte))
     }
 }
 
@@ -52,16 +72,16 @@ impl Message {
     /// Copies the parts into one allocation of their own size.
     ///
     /// # Panics
-    /// If a name is longer than [`NAME_LEN_MAX`] or the parts are 4 GiB or more together; use
-    /// [`Message::try_new`] for parts that were not checked before.
+    /// If a part is longer than [`Message::try_new`] takes; use that for parts that were not
+    /// checked before.
     #[must_use]
     pub fn new(exchange: &[u8], routing_key: &[u8], properties: &[u8], body: &[u8]) -> Self {
         Self::try_new(exchange, routing_key, properties, body)
-            .expect("names are short strings and a message is below 4 GiB")
+            .expect("names are short strings, properties fit a frame, and a body is below 4 GiB")
     }
 
-    /// As [`Message::new`]; `None` if a name is longer than [`NAME_LEN_MAX`] or the parts are
-    /// 4 GiB or more together.
+    /// As [`Message::new`]; `None` if a name is longer than [`NAME_LEN_MAX`], the properties are
+    /// longer than [`PROPERTIES_LEN_MAX`], or the body has 4 GiB or more.
     #[must_use]
     pub fn try_new(
         exchange: &[u8],
@@ -83,8 +103,8 @@ impl Message {
 
     /// A message of four slices of a read buffer, which it keeps alive.
     ///
-    /// `None` if a range is not inside of `raw`, ends past 4 GiB, or is a name longer than
-    /// [`NAME_LEN_MAX`].
+    /// `None` if a range is not inside of `raw`, starts past 4 GiB, or is longer than
+    /// [`Message::try_new`] takes.
     #[must_use]
     pub fn from_slices(
         raw: Bytes,
@@ -93,17 +113,28 @@ impl Message {
         properties: Range<usize>,
         body: Range<usize>,
     ) -> Option<Self> {
-        if exchange.len() > NAME_LEN_MAX || routing_key.len() > NAME_LEN_MAX {
-            return None;
-        }
         let len = raw.len();
         Some(Self {
             exchange: Part::new(exchange, len)?,
             routing_key: Part::new(routing_key, len)?,
             properties: Part::new(properties, len)?,
             body: Part::new(body, len)?,
+            stamp: PackedStamp::default(),
             raw,
         })
+    }
+
+    /// The same message with another stamp; a new one has the default stamp.
+    #[must_use]
+    pub fn stamped(mut self, stamp: Stamp) -> Self {
+        self.stamp = stamp.into();
+        self
+    }
+
+    /// When it arrived, and what the broker notes of it.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        self.stamp.into()
     }
 
     /// The name of the exchange it was published to; empty for the default exchange.
@@ -146,15 +177,16 @@ impl Message {
     /// buffer alive.
     #[must_use]
     pub fn compact(&self) -> Self {
-        Self::new(self.exchange(), self.routing_key(), self.properties(), self.body())
+        let copy = Self::new(self.exchange(), self.routing_key(), self.properties(), self.body());
+        Self { stamp: self.stamp, ..copy }
     }
 
-    fn part(&self, part: Part) -> &[u8] {
+    fn part<const LEN: usize>(&self, part: Part<LEN>) -> &[u8] {
         self.raw.get(part.range()).expect("a part was checked to lie inside when it was made")
     }
 }
 
-/// Two messages are equal when their four parts are.
+/// Two messages are equal when their four parts are, whenever they arrived.
 impl PartialEq for Message {
     fn eq(&self, other: &Self) -> bool {
         self.body() == other.body()
@@ -166,12 +198,13 @@ impl PartialEq for Message {
 
 impl Eq for Message {}
 
-/// Names and lengths only: bodies are private and may be large.
+/// Names, stamp and lengths only: bodies are private and may be large.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
             .field("exchange", &String::from_utf8_lossy(self.exchange()))
             .field("routing_key", &String::from_utf8_lossy(self.routing_key()))
+            .field("stamp", &self.stamp())
             .field("properties_len", &self.properties.len())
             .field("body_len", &self.body.len())
             .finish()
@@ -204,7 +237,18 @@ mod tests {
     }
 
     #[test]
-    fn ranges_outside_of_the_buffer_and_long_names_are_refused() {
+    fn a_stamp_stays_with_its_message() {
+        let message = Message::new(b"ex", b"key", b"PP", b"body");
+        assert_eq!(message.stamp(), Stamp::default());
+        let stamp = Stamp { arrived_ms: 1_795_379_430_123, flags: 3 };
+        let stamped = message.clone().stamped(stamp);
+        assert_eq!(stamped.stamp(), stamp);
+        assert_eq!(stamped.compact().stamp(), stamp);
+        assert_eq!(stamped, message);
+    }
+
+    #[test]
+    fn ranges_outside_of_the_buffer_and_long_parts_are_refused() {
         let raw = Bytes::from(vec![b'x'; 600]);
         let make =
             |exchange, key, body| Message::from_slices(raw.clone(), exchange, key, 0..0, body);
@@ -214,5 +258,11 @@ mod tests {
         assert!(make(0..1, 0..1, 0..601).is_none(), "past the end");
         let backwards = Range { start: 5, end: 4 };
         assert!(make(0..1, 0..1, backwards).is_none(), "a range that ends before it starts");
+
+        let long = vec![0; PROPERTIES_LEN_MAX + 1];
+        assert!(Message::try_new(b"", b"", &long, b"").is_none(), "properties too long");
+        let longest = Message::try_new(b"", b"", &long[1..], b"body").unwrap();
+        assert_eq!(longest.properties().len(), PROPERTIES_LEN_MAX);
+        assert_eq!(longest.body(), b"body");
     }
 }

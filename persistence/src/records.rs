@@ -6,14 +6,20 @@
 use crate::ids::{MessageId, QueueId};
 
 /// A vhost. Key: the name.
-#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
 pub struct VhostRecord {
     /// Its name.
     pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// The vhost's tags, separated by commas.
+    pub tags: String,
+    /// The type of a queue that is declared in it without one; empty for none.
+    pub default_queue_type: String,
 }
 
 /// A user. Key: the name.
-#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
 pub struct UserRecord {
     /// Its name.
     pub name: String,
@@ -23,6 +29,8 @@ pub struct UserRecord {
     pub hashing_algorithm: String,
     /// The user's tags, in the caller's encoding.
     pub tags: String,
+    /// How much it may open, as JSON; empty for no limit.
+    pub limits: String,
 }
 
 /// What a user may do in a vhost, as three regular expressions. Key: user and vhost.
@@ -38,6 +46,47 @@ pub struct PermissionRecord {
     pub write: String,
     /// The names it may consume from.
     pub read: String,
+}
+
+/// Which routing keys a user may use at a topic exchange, as two regular expressions. Key: user,
+/// vhost and exchange.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct TopicPermissionRecord {
+    /// The user.
+    pub user: String,
+    /// The vhost.
+    pub vhost: String,
+    /// The name of the exchange.
+    pub exchange: String,
+    /// The routing keys it may publish with.
+    pub write: String,
+    /// The routing keys it may bind with.
+    pub read: String,
+}
+
+/// A parameter of a vhost: a policy, an operator policy, the vhost's limits, and so on. Key: vhost,
+/// component and name.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct ParameterRecord {
+    /// The vhost.
+    pub vhost: String,
+    /// What it is a parameter of, in RabbitMQ's words: `policy`, `operator_policy`, `vhost-limits`.
+    pub component: String,
+    /// Its name.
+    pub name: String,
+    /// Its value as JSON.
+    pub value: String,
+    /// When it was last changed, in milliseconds since the Unix epoch; 0 if that is not known.
+    pub updated_ms: u64,
+}
+
+/// A parameter of the whole broker. Key: the name.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct GlobalParameterRecord {
+    /// Its name.
+    pub name: String,
+    /// Its value as JSON.
+    pub value: String,
 }
 
 /// An exchange. Key: vhost and name.
@@ -66,7 +115,7 @@ pub struct QueueRecord {
     pub id: QueueId,
     /// The vhost it is in.
     pub vhost: String,
-    /// Its name, unique in the vhost.
+    /// Its name, unique in the vhost among those with the same `keeps_for`.
     pub name: String,
     /// Whether it was declared durable.
     pub durable: bool,
@@ -76,6 +125,9 @@ pub struct QueueRecord {
     pub arguments: String,
     /// The highest message id ever delivered from it, as of the last clean stop; 0 for none.
     pub delivered_to: MessageId,
+    /// Empty for an ordinary queue. For an internal one the name of the exchange whose messages it
+    /// keeps: those that wait in a delayed exchange, the last ones of an exchange with a history.
+    pub keeps_for: String,
 }
 
 /// A binding. Key: all of it.
@@ -104,6 +156,12 @@ pub struct Definitions {
     pub users: Vec<UserRecord>,
     /// All permissions.
     pub permissions: Vec<PermissionRecord>,
+    /// All topic permissions.
+    pub topic_permissions: Vec<TopicPermissionRecord>,
+    /// All parameters of vhosts.
+    pub parameters: Vec<ParameterRecord>,
+    /// All global parameters.
+    pub global_parameters: Vec<GlobalParameterRecord>,
     /// All exchanges.
     pub exchanges: Vec<ExchangeRecord>,
     /// All queues.

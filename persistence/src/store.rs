@@ -9,7 +9,10 @@ use crate::error::{CommitError, OpenError, ReadError};
 use crate::gather::Gathered;
 use crate::ids::{IdSet, MessageId, NextIds, QueueId};
 use crate::message::Message;
+use crate::progress::Progress;
 use crate::records::Definitions;
+use crate::remembered::RememberedKey;
+use crate::stamp::Stamp;
 
 /// A place that keeps messages and definitions. Owned by one thread.
 pub trait Store: Send {
@@ -65,6 +68,29 @@ pub trait Reader: Send {
     /// # Errors
     /// When the store can not be read.
     fn read(&mut self, ids: &[MessageId], bytes_max: usize) -> Result<Found, ReadError>;
+
+    /// What is known of the messages with the given ids without their bodies, which are not read.
+    /// The ids are increasing, and so is the answer; ids that are not stored are left out.
+    ///
+    /// A message is there for as long as it is for [`Reader::read`]. Nothing bounds the answer but
+    /// the number of ids, so the caller asks for some thousands at a time.
+    ///
+    /// # Errors
+    /// When the store can not be read.
+    fn scan(&mut self, ids: &[MessageId]) -> Result<Vec<Scanned>, ReadError>;
+}
+
+/// A message without its body.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Scanned {
+    /// Its id.
+    pub id: MessageId,
+    /// When it arrived, and what the broker notes of it.
+    pub stamp: Stamp,
+    /// The properties as the content header carried them.
+    pub properties: Vec<u8>,
+    /// Bytes of its body.
+    pub body_len: u64,
 }
 
 /// What a read has found.
@@ -83,6 +109,11 @@ pub struct Recovered {
     pub definitions: Definitions,
     /// The messages of every queue that has some. Only queues with a record are in it.
     pub backlog: HashMap<QueueId, IdSet>,
+    /// What had happened to messages of the backlog, by queue and in id order. Messages of which
+    /// nothing was put are not in it.
+    pub progress: HashMap<QueueId, Vec<Progress>>,
+    /// The remembered keys of every owner that has some, oldest first.
+    pub remembered: HashMap<String, Vec<RememberedKey>>,
     /// The ids to go on with; hand them to [`Committer::start`](crate::Committer::start).
     pub next: NextIds,
     /// Whether the last stop was clean. If not, any message may have been delivered before.

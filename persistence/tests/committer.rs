@@ -231,6 +231,18 @@ fn the_store_is_cleaned_up_when_nothing_is_submitted() {
 }
 
 #[test]
+fn messages_are_scanned_on_other_threads() {
+    let disk = MemoryDisk::default();
+    let (mut store, _) = memory::open(&disk);
+    support::commit(&mut store, vec![publish(1, &[1]), publish(3, &[1])], vec![]);
+    let reader = MessageReader::start(&store, 1).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    reader.scan(vec![1, 2, 3], Box::new(move |found| sender.send(found).unwrap()));
+    let found = receiver.recv().unwrap().unwrap();
+    assert_eq!(found.iter().map(|scanned| scanned.id).collect::<Vec<_>>(), [1, 3]);
+}
+
+#[test]
 fn messages_are_read_back_on_other_threads() {
     let disk = MemoryDisk::default();
     let (mut store, _) = memory::open(&disk);

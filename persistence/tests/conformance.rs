@@ -10,11 +10,12 @@ mod support;
 use std::collections::BTreeMap;
 
 use leveret_persistence::{
-    BindingRecord, Change, Definitions, ExchangeRecord, NextIds, PermissionRecord, QueueId,
-    UserRecord, VhostRecord,
+    Change, Definitions, Message, NextIds, Progress, Publish, QueueId, Scanned, Stamp,
 };
+use support::definitions::{every_kind_of_definition, puts};
 use support::{
-    Backend, backlog, clean_up, commit, declare, page_out, publish, queue, readable, settle,
+    Backend, backlog, clean_up, commit, declare, forget, message, page_out, progress, progressed,
+    publish, put_progress, readable, remember, remembered, settle, stamp,
 };
 
 fn a_new_store_is_empty_and_clean(backend: &dyn Backend) {
@@ -66,6 +67,11 @@ fn a_put_record_replaces_the_one_with_its_key(backend: &dyn Backend) {
     let mut changed = every_kind_of_definition();
     changed.users[0].password_hash = "other".to_owned();
     changed.permissions[0].read = "^$".to_owned();
+    changed.vhosts[0].description = String::new();
+    changed.topic_permissions[0].write = "^$".to_owned();
+    changed.parameters[0].value = "{}".to_owned();
+    changed.parameters[0].updated_ms += 1;
+    changed.global_parameters[0].value = "1".to_owned();
     changed.exchanges[0].arguments = "{}".to_owned();
     changed.queues[0].arguments = "{}".to_owned();
     let delivered = Change::DeliveredTo { queue: QueueId(1), id: 77 };
@@ -88,6 +94,17 @@ fn deleted_definitions_are_gone_and_no_others(backend: &dyn Backend) {
         Change::DeleteVhost { name: text("/") },
         Change::DeleteUser { name: text("guest") },
         Change::DeletePermission { user: text("guest"), vhost: text("/") },
+        Change::DeleteTopicPermission {
+            user: text("guest"),
+            vhost: text("/"),
+            exchange: text("audit"),
+        },
+        Change::DeleteParameter {
+            vhost: text("/"),
+            component: text("operator_policy"),
+            name: text("short"),
+        },
+        Change::DeleteGlobalParameter { name: text("cluster_name") },
         Change::DeleteExchange { vhost: text("/"), name: text("orders") },
         Change::DeleteQueue(QueueId(1)),
         Change::DeleteBinding(bindings[0].clone()),
@@ -101,6 +118,9 @@ fn deleted_definitions_are_gone_and_no_others(backend: &dyn Backend) {
     left.vhosts.remove(0);
     left.users.remove(0);
     left.permissions.remove(0);
+    left.topic_permissions.remove(0);
+    left.parameters.remove(0);
+    left.global_parameters.remove(0);
     left.exchanges.remove(0);
     left.queues.remove(0);
     left.bindings.remove(0);
@@ -177,6 +197,94 @@ fn entries_of_a_queue_without_a_record_are_forgotten_on_restart(backend: &dyn Ba
     assert_eq!(backlog(&recovered), BTreeMap::from([(1, vec![1])]));
 }
 
+fn progress_comes_back_with_the_messages(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1, 2]);
+    let publishes = [1, 2, 5_000].map(|id| publish(id, &[1, 2])).into();
+    commit(&mut *store, publishes, vec![put_progress(1, [5_000, 1])]);
+    let other = Progress { id: 5_000, deliveries: u32::MAX, retries: 7, due_ms: 0 };
+    let put = Change::PutProgress { queue: QueueId(2), progress: vec![progress(5_000), other] };
+    commit(&mut *store, vec![], vec![put]);
+    drop(store);
+    let (_store, recovered) = backend.open();
+    let expected = [(1, vec![progress(1), progress(5_000)]), (2, vec![other])];
+    let expected = expected.map(|(queue, progress)| (QueueId(queue), progress));
+    assert_eq!(recovered.progress, expected.into());
+}
+
+fn progress_of_what_is_not_held_is_ignored(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1, 2]);
+    commit(&mut *store, vec![publish(1, &[1, 2]), publish(2, &[1]), page_out(3, &[1])], vec![]);
+    // One that the same commit settles, whether it was written or not.
+    let changes = vec![settle(1, 4..=4), put_progress(1, [4]), put_progress(2, [4])];
+    commit(&mut *store, vec![publish(4, &[1])], changes);
+    commit(&mut *store, vec![], vec![settle(1, 1..=1), put_progress(1, [0, 1, 2, 3, 4, 5, 9_000])]);
+    commit(&mut *store, vec![publish(5, &[1])], vec![]);
+    drop(store);
+    let (_store, recovered) = backend.open();
+    assert_eq!(backlog(&recovered), BTreeMap::from([(1, vec![2, 5]), (2, vec![1])]));
+    assert_eq!(progressed(&recovered), BTreeMap::from([(1, vec![2])]));
+}
+
+fn progress_goes_with_its_entry(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1, 2, 3]);
+    commit(&mut *store, (1..=6).map(|id| publish(id, &[1, 2, 3])).collect(), vec![]);
+    let puts = vec![put_progress(1, 1..=6), put_progress(2, 1..=6), put_progress(3, 1..=6)];
+    commit(&mut *store, vec![], puts);
+    commit(&mut *store, vec![], vec![settle(1, 2..=6), Change::DeleteQueue(QueueId(3))]);
+    // In one commit, in either order.
+    let changes = vec![put_progress(2, [6]), settle(2, 5..=6), put_progress(2, [5])];
+    commit(&mut *store, vec![], changes);
+    let expected = BTreeMap::from([(1, vec![1]), (2, vec![1, 2, 3, 4])]);
+    for cleaned in [false, true] {
+        drop(store);
+        let recovered;
+        (store, recovered) = backend.open();
+        assert_eq!(progressed(&recovered), expected, "cleaned: {cleaned}");
+        clean_up(&mut *store);
+    }
+}
+
+fn remembered_keys_come_back_in_the_order_in_which_they_were_put(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    let changes = vec![remember("a", &[("z", 5), ("y", 0)]), remember("b", &[("y", 7)])];
+    commit(&mut *store, vec![], changes);
+    commit(&mut *store, vec![], vec![remember("a", &[("x", 6), ("z", 9), ("", 1)])]);
+    let mut expected = vec![("y", 0), ("x", 6), ("z", 9), ("", 1)];
+    drop(store);
+    let (mut store, recovered) = backend.open();
+    assert_eq!(remembered(&recovered), [("a", expected.clone()), ("b", vec![("y", 7)])].into());
+    // What is put after a restart is newer than what was there.
+    commit(&mut *store, vec![], vec![remember("a", &[("w", 2), ("y", 3)])]);
+    expected.remove(0);
+    expected.extend([("w", 2), ("y", 3)]);
+    drop(store);
+    let (_store, recovered) = backend.open();
+    assert_eq!(remembered(&recovered), [("a", expected), ("b", vec![("y", 7)])].into());
+}
+
+fn forgotten_keys_are_gone_and_no_others(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    let keys = [("x", 1), ("y", 2), ("z", 3)];
+    commit(&mut *store, vec![], ["a", "b", "c"].map(|owner| remember(owner, &keys)).into());
+    let forgets = vec![
+        forget("a", &["y", "unknown"]),
+        forget("unknown", &["y"]),
+        Change::ForgetOwner { owner: "b".to_owned() },
+        Change::ForgetOwner { owner: "unknown".to_owned() },
+        // In one commit the order counts.
+        Change::ForgetOwner { owner: "c".to_owned() },
+        remember("c", &[("y", 4)]),
+    ];
+    commit(&mut *store, vec![], forgets);
+    drop(store);
+    let (_store, recovered) = backend.open();
+    let expected = [("a", vec![("x", 1), ("z", 3)]), ("c", vec![("y", 4)])];
+    assert_eq!(remembered(&recovered), expected.into());
+}
+
 fn paged_out_messages_can_be_read_and_are_forgotten_on_restart(backend: &dyn Backend) {
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1]);
@@ -235,65 +343,6 @@ fn cleaning_up_changes_nothing_that_can_be_seen(backend: &dyn Backend) {
     assert_eq!(backlog(&recovered), BTreeMap::from([(2, vec![7])]));
 }
 
-fn every_kind_of_definition() -> Definitions {
-    let text = str::to_owned;
-    let names = ["/", "staging"];
-    Definitions {
-        vhosts: names.map(|name| VhostRecord { name: text(name) }).into(),
-        users: ["guest", "root"]
-            .map(|name| UserRecord {
-                name: text(name),
-                password_hash: text("kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"),
-                hashing_algorithm: text("rabbit_password_hashing_sha256"),
-                tags: text("administrator"),
-            })
-            .into(),
-        permissions: names
-            .map(|vhost| PermissionRecord {
-                user: text("guest"),
-                vhost: text(vhost),
-                configure: text(".*"),
-                write: text("^orders\\."),
-                read: text(""),
-            })
-            .into(),
-        exchanges: names
-            .map(|vhost| ExchangeRecord {
-                vhost: text(vhost),
-                name: text("orders"),
-                kind: text("topic"),
-                durable: true,
-                auto_delete: vhost == "/",
-                internal: vhost != "/",
-                arguments: text(r#"{"alternate-exchange":"unrouted"}"#),
-            })
-            .into(),
-        queues: vec![queue(1), queue(2)],
-        bindings: ["#", "eu.*"]
-            .map(|routing_key| BindingRecord {
-                vhost: text("/"),
-                source: text("orders"),
-                destination_kind: text("queue"),
-                destination: text("queue-1"),
-                routing_key: text(routing_key),
-                arguments: text("{}"),
-            })
-            .into(),
-    }
-}
-
-fn puts(definitions: &Definitions) -> Vec<Change> {
-    let Definitions { vhosts, users, permissions, exchanges, queues, bindings } =
-        definitions.clone();
-    let mut changes: Vec<Change> = vhosts.into_iter().map(Change::PutVhost).collect();
-    changes.extend(users.into_iter().map(Change::PutUser));
-    changes.extend(permissions.into_iter().map(Change::PutPermission));
-    changes.extend(exchanges.into_iter().map(Change::PutExchange));
-    changes.extend(queues.into_iter().map(Change::PutQueue));
-    changes.extend(bindings.into_iter().map(Change::PutBinding));
-    changes
-}
-
 fn a_read_stops_when_it_has_enough(backend: &dyn Backend) {
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1]);
@@ -303,6 +352,30 @@ fn a_read_stops_when_it_has_enough(backend: &dyn Backend) {
     assert_eq!((found.messages.len(), found.stopped_at), (1, Some(1)));
     let found = reader.read(&[2, 3], usize::MAX).unwrap();
     assert_eq!((found.messages.len(), found.stopped_at), (2, None));
+}
+
+fn a_scan_finds_what_a_read_finds_without_the_bodies(backend: &dyn Backend) {
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1]);
+    let publishes = [1, 2, 3, 50, 700, 40_000].map(|id| match id {
+        2 | 40_000 => page_out(id, &[1]),
+        700 => Publish { message: Message::new(b"", b"q", b"", b""), ..publish(id, &[1]) },
+        _ => publish(id, &[1]),
+    });
+    commit(&mut *store, publishes.into(), vec![settle(1, 3..=3)]);
+    let mut reader = store.reader().unwrap();
+    let scanned = |id| Scanned {
+        id,
+        stamp: stamp(id),
+        properties: message(id).properties().to_vec(),
+        body_len: message(id).body().len() as u64,
+    };
+    let bare = Scanned { id: 700, stamp: Stamp::default(), properties: vec![], body_len: 0 };
+    let expected = [scanned(1), scanned(2), bare, scanned(40_000)];
+    assert_eq!(reader.scan(&[0, 1, 2, 4, 700, 40_000, 40_001]).unwrap(), expected);
+    assert_eq!(reader.scan(&[2, 40_000]).unwrap(), [scanned(2), scanned(40_000)]);
+    assert_eq!(reader.scan(&[]).unwrap(), []);
+    assert_eq!(reader.scan(&[5, 9_000]).unwrap(), []);
 }
 
 /// The tests above as tests of one backend.
@@ -332,10 +405,16 @@ macro_rules! conformance {
                 a_move_between_queues_is_one_commit,
                 a_deleted_queue_takes_its_entries_along,
                 entries_of_a_queue_without_a_record_are_forgotten_on_restart,
+                progress_comes_back_with_the_messages,
+                progress_of_what_is_not_held_is_ignored,
+                progress_goes_with_its_entry,
+                remembered_keys_come_back_in_the_order_in_which_they_were_put,
+                forgotten_keys_are_gone_and_no_others,
                 paged_out_messages_can_be_read_and_are_forgotten_on_restart,
                 a_message_can_be_paged_out_again,
                 ids_that_are_not_stored_are_left_out,
                 a_read_stops_when_it_has_enough,
+                a_scan_finds_what_a_read_finds_without_the_bodies,
                 cleaning_up_changes_nothing_that_can_be_seen,
             ]);
         )*

@@ -10,28 +10,39 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
 use leveret_persistence::{Change, Committer, Limits, MessageId, Publish, QueueId, sqlite};
-use support::{Backend, Sqlite, backlog, batch, commit, declare, publish, settle};
+use support::{
+    Backend, Sqlite, backlog, batch, commit, declare, progressed, publish, put_progress, remember,
+    remembered, settle,
+};
 
 const CHILD_DIRECTORY: &str = "LEVERET_CRASH_TEST_DIRECTORY";
 const PER_COMMIT: u64 = 30;
 
-/// The commits of these tests, by number from 1: each publishes to two queues and settles most of
-/// what was published a few commits before, in one of them.
+/// The commits of these tests, by number from 1: each publishes to two queues, puts progress
+/// for some of it, remembers one of seven keys, and settles most of what was published a few commits before, in one of them.
 fn nth_commit(number: u64) -> (Vec<Publish>, Vec<Change>) {
     let first = first_id(number);
     let publishes = (first..first + PER_COMMIT)
         .map(|id| publish(id, if id.is_multiple_of(3) { &[1, 2] } else { &[1] }))
         .collect();
-    let mut settles = Vec::new();
+    let mut changes = vec![
+        put_progress(1, progressed_in(first..first + PER_COMMIT)),
+        remember("producer", &[(&format!("batch {}", number % 7), number)]),
+    ];
     if number > 4 {
         let first = first_id(number - 4);
-        settles.push(settle(1, first..=first + PER_COMMIT - 2));
+        changes.push(settle(1, first..=first + PER_COMMIT - 2));
     }
-    (publishes, settles)
+    (publishes, changes)
 }
 
 fn first_id(number: u64) -> MessageId {
     1 + (number - 1) * PER_COMMIT
+}
+
+/// Of so many ids those that get progress in the first queue.
+fn progressed_in(ids: impl IntoIterator<Item = MessageId>) -> Vec<MessageId> {
+    ids.into_iter().filter(|id| id.is_multiple_of(5)).collect()
 }
 
 /// The backlog after so many commits.
@@ -52,6 +63,14 @@ fn commits_in(directory: &Path) -> u64 {
     let published = found.get(&1).and_then(|ids| ids.last()).copied().unwrap_or(0);
     let commits = published / PER_COMMIT;
     assert_eq!(found, state_after(commits));
+    let held = found.get(&1).map(|ids| (1, progressed_in(ids.iter().copied())));
+    assert_eq!(progressed(&recovered), held.into_iter().collect());
+    let keys: Vec<_> = (1.max(commits.saturating_sub(6))..=commits)
+        .map(|number| (format!("batch {}", number % 7), number))
+        .collect();
+    let keys: Vec<_> = keys.iter().map(|(key, number)| (key.as_str(), *number)).collect();
+    let found = remembered(&recovered).remove("producer").unwrap_or_default();
+    assert_eq!(found, keys);
     assert!(recovered.next.message > published);
     commits
 }

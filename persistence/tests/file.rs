@@ -1,15 +1,19 @@
-//! The SQLite file as others see it: the `sqlite3` program, an older or newer broker, a full disk's
-//! owner. What docs/store.md shows is run here.
+//! The SQLite file as others see it: the `sqlite3` program, the owner of the disk. What
+//! docs/store.md shows is run here.
 
 mod support;
 
 use std::path::Path;
 
 use leveret_persistence::{
-    Change, Gathered, Message, MessageId, OpenError, Publish, QueueId, Queues, sqlite,
+    Change, Gathered, Message, MessageId, OpenError, ParameterRecord, Publish, QueueId,
+    QueueRecord, Queues, ReadError, Scanned, sqlite,
 };
 use rusqlite::Connection;
-use support::{Backend, Sqlite, backlog, clean_up, commit, declare, publish, settle};
+use support::{
+    Backend, Sqlite, backlog, clean_up, commit, declare, publish, put_progress, queue, remember,
+    settle, stamp,
+};
 
 const DATABASE: &str = "leveret.db";
 
@@ -29,8 +33,23 @@ fn fill(backend: &Sqlite) -> Box<dyn leveret_persistence::Store> {
             0 => publish(id, &[1, 2]),
             _ => publish(id, &[1]),
         });
-        commit(&mut *store, publishes.collect(), vec![]);
+        let retried = put_progress(1, (first..first + 300).step_by(15));
+        commit(&mut *store, publishes.collect(), vec![retried]);
     }
+    let waiting = QueueRecord { keeps_for: "orders".to_owned(), ..queue(4) };
+    let policy = ParameterRecord {
+        vhost: "/".to_owned(),
+        component: "policy".to_owned(),
+        name: "short".to_owned(),
+        value: r#"{"pattern":"^queue","definition":{"max-length":9}}"#.to_owned(),
+        updated_ms: 0,
+    };
+    let changes = vec![
+        Change::PutQueue(waiting),
+        Change::PutParameter(policy),
+        remember("/ orders", &[("order 17", 0)]),
+    ];
+    commit(&mut *store, vec![], changes);
     commit(
         &mut *store,
         vec![],
@@ -110,7 +129,7 @@ fn nothing_is_left_when_everything_is_settled() {
     let mut store = fill(&backend);
     commit(&mut *store, vec![], vec![settle(1, 0..=20_000), settle(2, 0..=20_000)]);
     clean_up(&mut *store);
-    for table in ["message", "block", "settled", "entry"] {
+    for table in ["message", "block", "settled", "entry", "progress"] {
         assert_eq!(count(backend.0.path(), table), 0, "{table}");
     }
 }
@@ -137,46 +156,44 @@ fn one_stuck_message_does_not_keep_the_bodies_around_it() {
     // And of small ones, once there is a pause.
     for first in (2_001..9_000).step_by(500) {
         let publishes = (first..first + 500).map(|id| publish(id, &[1])).collect();
-        commit(&mut *store, publishes, vec![]);
+        commit(&mut *store, publishes, vec![put_progress(1, first..first + 500)]);
     }
     commit(&mut *store, vec![], vec![settle(1, 2..=5_499), settle(1, 5_501..=9_000)]);
     clean_up(&mut *store);
     assert_eq!(count(backend.0.path(), "entry"), 2);
     assert_eq!(count(backend.0.path(), "message"), 2);
+    assert_eq!(count(backend.0.path(), "progress"), 1);
 }
 
 #[test]
-fn a_file_of_version_1_opens() {
+fn neither_a_scan_nor_a_start_touches_the_pages_of_bodies() {
     let backend = Sqlite::new();
-    let database = Connection::open(backend.0.path().join(DATABASE)).expect("creates");
-    database.execute_batch(include_str!("fixtures/version-1.sql")).expect("the fixture is SQL");
-    drop(database);
-    let (_store, recovered) = backend.open();
-    assert!(!recovered.clean);
-    assert_eq!(recovered.next.message, 1_048_578);
-    assert_eq!(recovered.next.queue, QueueId(4));
-    assert_eq!(recovered.definitions.queues.len(), 2);
-    let two: Vec<MessageId> = vec![3, 5_002];
-    assert_eq!(backlog(&recovered), [(1, vec![2, 5_001, 5_002]), (2, two)].into());
-}
-
-#[test]
-fn a_file_of_a_newer_version_is_refused_and_not_changed() {
-    let backend = Sqlite::new();
-    drop(backend.open());
+    let (mut store, recovered) = backend.open();
+    declare(&mut *store, &[1]);
+    let large = |id| Publish {
+        message: Message::new(b"", b"key", b"properties", &[b'x'; 100_000]).stamped(stamp(id)),
+        ..publish(id, &[1])
+    };
+    commit(&mut *store, (1..=9).map(large).collect(), vec![]);
+    store.close(recovered.next).expect("closes");
+    // Breaks the chains of pages that bodies lie in: each begins with the number of the next.
     let path = backend.0.path().join(DATABASE);
-    let database = Connection::open(&path).expect("opens");
-    database.pragma_update(None, "user_version", 1_000).expect("updates");
-    let mode = "wal_checkpoint(TRUNCATE)";
-    database.query_row(&format!("PRAGMA {mode}"), [], |_| Ok(())).expect("checkpoints");
-    drop(database);
-    let before = std::fs::read(&path).expect("reads");
-    match sqlite::open(backend.0.path()) {
-        Err(OpenError::Newer { found: 1_000, known: 1 }) => {}
-        Err(error) => panic!("{error}"),
-        Ok(_) => panic!("a newer file was opened"),
+    let mut file = std::fs::read(&path).expect("reads");
+    let bodies = file.chunks_mut(16_384).filter(|page| page[4..].iter().all(|byte| *byte == b'x'));
+    assert!(bodies.map(|page| page.fill(0xff)).count() >= 9 * 5);
+    std::fs::write(&path, file).expect("writes");
+
+    let (store, recovered) = backend.open();
+    assert_eq!(backlog(&recovered), [(1, (1..=9).collect())].into());
+    let mut reader = store.reader().expect("opens");
+    let ids: Vec<MessageId> = (1..=9).collect();
+    let (properties, body_len) = (b"properties".to_vec(), 100_000);
+    let scanned = |id| Scanned { id, stamp: stamp(id), properties: properties.clone(), body_len };
+    let expected: Vec<Scanned> = ids.iter().copied().map(scanned).collect();
+    assert_eq!(reader.scan(&ids), Ok(expected));
+    for id in ids {
+        assert!(matches!(reader.read(&[id], 1), Err(ReadError::Damaged(_))), "{id}");
     }
-    assert_eq!(std::fs::read(&path).expect("reads"), before);
 }
 
 #[test]
@@ -197,7 +214,7 @@ fn damaged_notes_are_reported_and_nothing_is_guessed() {
     for sql in [
         "INSERT INTO block VALUES (1, 5, 5, '[[1,0]]')",
         "INSERT INTO settled VALUES (9, 'x')",
-        "INSERT INTO message VALUES (9000, 'x', '', '', x'', x'')",
+        "INSERT INTO message VALUES (9000, 'x', 0, 0, '', '', x'', x'')",
     ] {
         let backend = Sqlite::new();
         drop(backend.open());

@@ -1,4 +1,4 @@
-//! Random publishes, settles, deletions, clean-ups and restarts against a plain map.
+//! Random publishes, settles, progress, remembered keys, deletions, clean-ups and restarts against a plain map.
 #![expect(clippy::indexing_slicing, reason = "a model that is wrong may stop")]
 
 mod support;
@@ -24,6 +24,17 @@ enum Step {
     Late {
         id: prop::sample::Index,
         queue: u32,
+    },
+    /// Puts progress for the messages after a share of the ids so far, held or not.
+    Progress {
+        queue: u32,
+        from: u16,
+        count: u64,
+    },
+    /// Remembers a key; one in four is forgotten instead.
+    Remember {
+        key: u8,
+        until_ms: u64,
     },
     /// Settles by share of the ids so far.
     Settle {
@@ -54,6 +65,10 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(id, queue)| Step::Late { id, queue }),
         4 => (queue.clone(), any::<u16>(), any::<u16>())
             .prop_map(|(queue, from, to)| Step::Settle { queue, from, to }),
+        4 => (queue.clone(), any::<u16>(), 1..30_u64)
+            .prop_map(|(queue, from, count)| Step::Progress { queue, from, count }),
+        2 => (any::<u8>(), any::<u32>())
+            .prop_map(|(key, until)| Step::Remember { key, until_ms: until.into() }),
         1 => queue.prop_map(|queue| Step::Delete { queue }),
         1 => Just(Step::CleanUp),
         2 => any::<bool>().prop_map(|clean| Step::Restart { clean }),
@@ -70,6 +85,9 @@ struct Run<'a> {
     queues: Vec<u32>,
     durable: BTreeSet<(u32, MessageId)>,
     paged: BTreeSet<(u32, MessageId)>,
+    progress: BTreeSet<(u32, MessageId)>,
+    /// Oldest first, with ends.
+    remembered: Vec<(String, u64)>,
     left_out: Vec<MessageId>,
 }
 
@@ -84,6 +102,8 @@ impl<'a> Run<'a> {
             queues: Vec::new(),
             durable: BTreeSet::new(),
             paged: BTreeSet::new(),
+            progress: BTreeSet::new(),
+            remembered: Vec::new(),
             left_out: Vec::new(),
         };
         (0..QUEUES).for_each(|_| run.declare());
@@ -133,6 +153,15 @@ impl<'a> Run<'a> {
                 let settle = self.settle(queue, from, to);
                 self.commit(Vec::new(), vec![settle]);
             }
+            Step::Progress { queue, from, count } => {
+                let queue = self.queues[queue as usize];
+                let from = self.at(from);
+                let ids = from..from + count;
+                let held = self.durable.range((queue, ids.start)..(queue, ids.end));
+                self.progress.extend(held);
+                self.commit(Vec::new(), vec![support::put_progress(queue, ids)]);
+            }
+            Step::Remember { key, until_ms } => self.remember(key, until_ms),
             Step::Delete { queue } => {
                 let queue = self.queues.remove(queue as usize);
                 self.durable.retain(|(q, _)| *q != queue);
@@ -145,10 +174,29 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn remember(&mut self, key: u8, until_ms: u64) {
+        let forget = key.is_multiple_of(4);
+        let key = format!("key {}", key % 16 / 4);
+        self.remembered.retain(|(other, _)| *other != key);
+        let change = if forget {
+            support::forget("owner", &[&key])
+        } else {
+            support::remember("owner", &[(&key, until_ms)])
+        };
+        if !forget {
+            self.remembered.push((key, until_ms));
+        }
+        self.commit(Vec::new(), vec![change]);
+    }
+
+    /// The id at a share of the ids so far.
+    fn at(&self, share: u16) -> MessageId {
+        self.next * u64::from(share) / u64::from(u16::MAX)
+    }
+
     /// A range between two shares of the ids so far, in model and change.
     fn settle(&mut self, queue: u32, a: u16, b: u16) -> Change {
-        let at = |share: u16| self.next * u64::from(share) / u64::from(u16::MAX);
-        let ids = at(a.min(b))..=at(a.max(b));
+        let ids = self.at(a.min(b))..=self.at(a.max(b));
         let queue = self.queues[queue as usize];
         self.durable.retain(|(q, id)| *q != queue || !ids.contains(id));
         self.paged.retain(|(q, id)| *q != queue || !ids.contains(id));
@@ -179,6 +227,14 @@ impl<'a> Run<'a> {
             expected.entry(*queue).or_default().push(*id);
         }
         assert_eq!(support::backlog(recovered), expected);
+        let mut expected: BTreeMap<u32, Vec<MessageId>> = BTreeMap::new();
+        for (queue, id) in self.progress.intersection(&self.durable) {
+            expected.entry(*queue).or_default().push(*id);
+        }
+        assert_eq!(support::progressed(recovered), expected);
+        let keys = support::remembered(recovered).remove("owner").unwrap_or_default();
+        let expected = self.remembered.iter().map(|(key, until_ms)| (key.as_str(), *until_ms));
+        assert_eq!(keys, expected.collect::<Vec<_>>());
         let highest = self.durable.iter().map(|(_, id)| *id).max().unwrap_or(0);
         assert!(recovered.next.message > highest);
         let queues: Vec<u32> = recovered.definitions.queues.iter().map(|q| q.id.0).collect();

@@ -54,17 +54,36 @@ pub struct DeclareError {
     pub current: String,
 }
 
-/// An argument of a new exchange has a type that it cannot have: 406.
-///
-/// The reply text is `invalid type '<type_name>' for arg '<argument>' in exchange '<name>' in vhost
-/// '<vhost>'`.
+/// An argument of a new exchange is not what it has to be: 406.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid type '{type_name}' for arg '{argument}'")]
-pub struct InvalidArgument {
-    /// The argument's name.
-    pub argument: &'static str,
-    /// RabbitMQ's name of the type it had.
-    pub type_name: &'static str,
+pub enum InvalidArgument {
+    /// It has a type that it cannot have. The reply text goes on with `in exchange '<name>' in
+    /// vhost '<vhost>'`.
+    #[error("invalid type '{type_name}' for arg '{argument}'")]
+    Type {
+        /// The argument's name.
+        argument: &'static str,
+        /// RabbitMQ's name of the type it had.
+        type_name: &'static str,
+    },
+    /// It is not an integer above zero. Holds its name.
+    #[error("Invalid argument, '{0}' must be an integer greater than 0")]
+    NotPositive(&'static str),
+    /// A delayed exchange names no type to match as, or its own.
+    #[error("Invalid argument, 'x-delayed-type' must be an existing exchange type")]
+    DelayedType,
+    /// A delayed exchange names a type that does not exist. Holds the name.
+    #[error("unknown exchange type '{0}'")]
+    UnknownDelayedType(String),
+    /// A consistent hash exchange is to hash two things.
+    #[error("hash-header and hash-property are mutually exclusive")]
+    HashOnTwo,
+    /// A consistent hash exchange is to hash a property that it cannot hash. Holds its name.
+    #[error("Unsupported property: {0}")]
+    HashProperty(String),
+    /// The length of a recent history is not an integer above zero. Holds the value, printed.
+    #[error("Invalid argument {0}, 'x-recent-history-length' must be a positive integer")]
+    RecentHistoryLength(String),
 }
 
 /// An exchange was not deleted.
@@ -106,4 +125,20 @@ pub enum BindError {
         /// The value, printed.
         value: String,
     },
+    /// A consistent hash exchange was given a binding key that is no integer: 406. Holds the key,
+    /// printed.
+    #[error("The binding key must be an integer: {0}")]
+    WeightNotANumber(String),
+    /// A consistent hash exchange was given a weight below 1: 406.
+    #[error("The binding key must be greater than 0")]
+    WeightTooLow,
+    /// A consistent hash exchange was given a weight above 10,000: 406.
+    #[error("The binding key must not exceed 10000")]
+    WeightTooHigh,
+    /// A local random exchange was given a binding key: 406. Holds the key.
+    #[error("Non empty binding '{0}' key not permitted")]
+    KeyNotEmpty(String),
+    /// A local random exchange was to be bound to an exchange: 406.
+    #[error("Destination not found")]
+    NotAQueue,
 }

@@ -38,8 +38,17 @@ pub struct Graph {
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) exchange: Exchange,
+    /// From a policy; the exchange's own argument wins.
+    policy_alternate: Option<Name>,
     pub(crate) rule: Rule,
     bindings: OrdSet<Arc<Binding>>,
+}
+
+impl Node {
+    /// Where messages go that match nothing here.
+    pub(crate) fn alternate(&self) -> Option<&Name> {
+        self.exchange.alternate().or(self.policy_alternate.as_ref())
+    }
 }
 
 /// Whether a declaration made something.
@@ -114,6 +123,19 @@ impl Graph {
                 self.insert_exchange(exchange);
                 Ok(Declared::New)
             }
+        }
+    }
+
+    /// Gives an exchange the alternate exchange that its policy names, or none. It counts for as
+    /// long as the exchange exists, and only if the exchange was declared without one. Does nothing
+    /// when there is no exchange of that name.
+    pub fn set_policy_alternate(&mut self, exchange: &str, alternate: Option<Name>) {
+        // Reapplying policies changes few exchanges, and only those are copied.
+        let changed = |node: &Arc<Node>| node.policy_alternate != alternate;
+        if self.exchanges.get(exchange).is_some_and(changed)
+            && let Some(node) = self.exchanges.get_mut(exchange)
+        {
+            Arc::make_mut(node).policy_alternate = alternate;
         }
     }
 
@@ -214,7 +236,8 @@ impl Graph {
     fn insert_exchange(&mut self, exchange: Exchange) {
         let name = Arc::clone(&exchange.name);
         let rule = Rule::new(&exchange);
-        self.exchanges.insert(name, Arc::new(Node { exchange, rule, bindings: OrdSet::new() }));
+        let node = Node { exchange, policy_alternate: None, rule, bindings: OrdSet::new() };
+        self.exchanges.insert(name, Arc::new(node));
     }
 
     /// The same binding with the graph's own allocations of the names, and the proof that both ends

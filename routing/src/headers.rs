@@ -1,6 +1,6 @@
-//! The headers of a message as a headers exchange sees them: when they are decoded, and when a
-//! header's value equals the one a binding asks for. Called by `route.rs` and
-//! `exchange/headers.rs`.
+//! What an exchange may ask of a message besides its routing key: its headers and a few properties,
+//! when they are decoded, and when a header's value equals the one a binding asks for. Called by
+//! `route.rs` and the rules in `exchange/`.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -10,13 +10,36 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 
 use crate::arguments::compare_values;
 
-/// The headers of a message that is being routed.
+/// The headers and properties of a message that is being routed.
 ///
-/// Headers arrive encoded, and only a headers exchange needs them decoded.
+/// They arrive encoded, and only some exchanges need them decoded, so each is asked for when it is
+/// needed. What has a default is absent unless the implementation says otherwise.
 pub trait Headers {
     /// The decoded headers, or `None` when the message has none. Called at most once per route, and
-    /// only when a headers exchange is reached.
+    /// only when a headers exchange is reached, or a consistent hash exchange with `hash-header`.
     fn table(&self) -> Option<Cow<'_, FieldTable>>;
+
+    /// The property `correlation-id`, for a consistent hash exchange. Often a binary UUID.
+    fn correlation_id(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// The property `message-id`, for a consistent hash exchange.
+    fn message_id(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// The property `timestamp`, for a consistent hash exchange.
+    fn timestamp(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether the message has to wait at a delayed exchange, and is not there because its wait is
+    /// over. Called when such an exchange is reached; see
+    /// [`Route::delaying`](crate::Route::delaying).
+    fn delayed(&self) -> bool {
+        false
+    }
 }
 
 /// A message without headers.

@@ -15,24 +15,31 @@
 //!     └──────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! The crate is pure: no clock, no randomness in its answers, no I/O. Permissions, the `internal`
-//! flag and the limits of names belong to the server, which asks before it calls.
+//! The crate is pure: no clock, no I/O, and no randomness but what the caller's seed gives. Waiting
+//! at a delayed exchange, and keeping what a recent history exchange keeps, are the server's work
+//! too: a [`Route`] says which of those a message has reached. Permissions, the `internal` flag and
+//! the limits of names belong to the server, which asks before it calls.
 
 mod arguments;
 mod binding;
 mod error;
 mod exchange;
 mod graph;
+mod hash;
 mod headers;
+mod message;
+mod names;
+mod random;
 mod route;
 mod targets;
+mod term;
 
 use std::sync::Arc;
 
 pub use arguments::{Arguments, type_name};
 pub use binding::{Binding, Destination};
 pub use error::{BindError, DeclareError, DeleteError, InvalidArgument, NoExchange, Property};
-pub use exchange::{Exchange, ExchangeType, UnknownExchangeType};
+pub use exchange::{Deduplication, Exchange, ExchangeType, UnknownExchangeType};
 pub use graph::{Declared, Graph, Removed};
 pub use headers::Headers;
 pub use route::Route;

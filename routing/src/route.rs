@@ -2,15 +2,13 @@
 //! visit. The server's publish path calls [`Graph::route`] with a [`Route`] that it keeps and
 //! reuses.
 
-use std::borrow::Cow;
-use std::cell::OnceCell;
-use std::collections::HashSet;
 use std::sync::Arc;
-
-use amq_protocol::types::FieldTable;
 
 use crate::exchange::{Rule, VisitedHashes};
 use crate::graph::{Graph, Node};
+use crate::message::Message;
+use crate::names::Names;
+use crate::random::Random;
 use crate::targets::Targets;
 use crate::{Destination, Headers, Name, NoExchange};
 
@@ -23,30 +21,69 @@ pub struct Route {
     exchanges: Names,
     /// Whether the rule of the exchange being visited matched anything.
     matched: bool,
-    by_headers: bool,
+    delaying: Names,
+    remembering: Names,
+    /// Whether something other than exchange and routing key decided.
+    by_other: bool,
+    random: Random,
     /// Scratch space of the topic rule.
     pub(crate) visited_hashes: VisitedHashes,
 }
 
 impl Route {
-    /// An empty route.
+    /// An empty route whose random choices are those of the seed 0.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty route. The seed decides what the random exchanges choose in all its walks, one
+    /// after the other: who wants them to be random draws it at random, once.
+    #[must_use]
+    pub fn with_seed(seed: u64) -> Self {
+        Self { random: Random::with_seed(seed), ..Self::default() }
     }
 
     /// Every queue that gets a copy, each once. The order is the same for the same graph and
     /// message, and means nothing.
     #[must_use]
     pub fn queues(&self) -> &[Name] {
-        &self.queues.names
+        self.queues.as_slice()
     }
 
-    /// Whether the same exchange and routing key lead to the same queues for as long as the graph
-    /// is the same. False when a headers exchange took part.
+    /// The delayed exchanges at which the message has to wait, each once. It reached them, but its
+    /// [`Headers::delayed`] is true, so they were not asked where it goes on to: that is another
+    /// route, from each of them, when its time has come and `delayed` is false. A message that
+    /// waits has matched: no alternate exchange takes it.
+    #[must_use]
+    pub fn delaying(&self) -> &[Name] {
+        self.delaying.as_slice()
+    }
+
+    /// The recent history exchanges that the message has passed, each once: they keep it for the
+    /// queues that are bound to them later.
+    #[must_use]
+    pub fn remembering(&self) -> &[Name] {
+        self.remembering.as_slice()
+    }
+
+    /// Whether the same exchange and routing key lead to the same queues, and are remembered by the
+    /// same exchanges, for as long as the graph is the same. False when something else decided: the
+    /// message's headers or properties, chance, or whether it has to wait.
     #[must_use]
     pub fn cacheable(&self) -> bool {
-        !self.by_headers
+        !self.by_other
+    }
+
+    /// Notes that the message's headers or properties decided.
+    pub(crate) fn decided_by_content(&mut self) {
+        self.by_other = true;
+    }
+
+    /// A random number below `end`; `None` when there is none.
+    pub(crate) fn random_below(&mut self, end: usize) -> Option<usize> {
+        self.by_other = true;
+        self.random.below(end)
     }
 
     /// Collects the targets of one match.
@@ -54,12 +91,12 @@ impl Route {
         match targets {
             Targets::None => {}
             Targets::One(destination, _) => self.add_destination(destination),
-            Targets::Many(destinations) if self.queues.names.is_empty() => {
+            Targets::Many(destinations) if self.queues.as_slice().is_empty() => {
                 // A fanout to thousands of queues is usually the only match, and is a set already.
                 self.matched = true;
                 for destination in destinations.keys() {
                     match destination {
-                        Destination::Queue(name) => self.queues.names.push(Arc::clone(name)),
+                        Destination::Queue(name) => self.queues.push(name),
                         Destination::Exchange(name) => self.exchanges.insert(name),
                     }
                 }
@@ -72,7 +109,7 @@ impl Route {
         }
     }
 
-    fn add_destination(&mut self, destination: &Destination) {
+    pub(crate) fn add_destination(&mut self, destination: &Destination) {
         self.matched = true;
         match destination {
             Destination::Queue(name) => self.queues.insert(name),
@@ -84,7 +121,9 @@ impl Route {
         self.queues.clear();
         self.exchanges.clear();
         self.matched = false;
-        self.by_headers = false;
+        self.delaying.clear();
+        self.remembering.clear();
+        self.by_other = false;
     }
 }
 
@@ -92,9 +131,9 @@ impl Graph {
     /// Finds every queue that gets a copy of a message published to `exchange` with `routing_key`,
     /// and leaves them in `out`, whose former content is dropped.
     ///
-    /// Bindings to exchanges are followed, cycles of them included. An exchange whose own rule
-    /// matches nothing passes the message to its alternate exchange, if that exists; a match that
-    /// leads to an exchange which matches nothing is a match nevertheless, as in RabbitMQ.
+    /// Bindings to exchanges are followed, each exchange once. An exchange whose own rule matches
+    /// nothing passes the message to its alternate exchange, if that exists; a match that leads to
+    /// an exchange which matches nothing is a match nevertheless, as in RabbitMQ.
     ///
     /// # Errors
     /// There is no exchange of that name.
@@ -127,16 +166,16 @@ impl Graph {
             self.visit_default(routing_keys, out);
             return Ok(());
         }
-        let message = Message { routing_keys, headers, table: OnceCell::new() };
+        let message = Message::new(routing_keys, headers);
         // The first exchange is not noted as reached, because that would write to its reference
-        // count for every message, from every connection. A cycle back to it visits it once more
-        // and finds nothing new.
+        // count for every message, from every connection.
         let first = self.exchanges.get(exchange).ok_or(NoExchange)?;
         self.visit(first, &message, out);
         let mut visited = 0;
-        while let Some(name) = out.exchanges.names.get(visited) {
+        while let Some(name) = out.exchanges.as_slice().get(visited) {
             visited += 1;
-            if let Some(node) = self.exchanges.get(&**name) {
+            let is_first = Arc::ptr_eq(name, &first.exchange.name);
+            if !is_first && let Some(node) = self.exchanges.get(&**name) {
                 self.visit(node, &message, out);
             }
         }
@@ -153,79 +192,36 @@ impl Graph {
     }
 
     fn visit(&self, node: &Node, message: &Message<'_>, out: &mut Route) {
+        if node.exchange.delays() {
+            out.decided_by_content();
+            if message.properties().delayed() {
+                out.delaying.insert(&node.exchange.name);
+                return;
+            }
+        }
         out.matched = false;
         match &node.rule {
-            Rule::Headers(rule) => {
-                out.by_headers = true;
-                rule.route(message.table(), out);
-            }
-            Rule::Fanout(rule) => rule.route(out),
-            Rule::Default => self.visit_default(message.routing_keys, out),
+            Rule::Default => self.visit_default(message.routing_keys(), out),
             Rule::Direct(rule) => message.each_key(|key| rule.route(key, out)),
             Rule::Topic(rule) => message.each_key(|key| rule.route(key, out)),
+            Rule::Fanout(rule) => rule.route(out),
+            Rule::RecentHistory(rule) => {
+                out.remembering.insert(&node.exchange.name);
+                rule.route(out);
+            }
+            Rule::Headers(rule) => {
+                out.decided_by_content();
+                rule.route(message.table(), out);
+            }
+            Rule::ConsistentHash(rule) => rule.route(message, out),
+            Rule::ModulusHash(rule) => rule.route(message, out),
+            Rule::Random(rule) | Rule::LocalRandom(rule) => rule.route(out),
         }
         if !out.matched
-            && let Some(alternate) = node.exchange.alternate()
+            && let Some(alternate) = node.alternate()
             && let Some((name, _)) = self.exchanges.get_key_value(&**alternate)
         {
             out.exchanges.insert(name);
         }
     }
-}
-
-/// What is known of the message being routed.
-struct Message<'a> {
-    routing_keys: &'a [&'a str],
-    headers: &'a dyn Headers,
-    /// The decoded headers, once a headers exchange asked for them.
-    table: OnceCell<Option<Cow<'a, FieldTable>>>,
-}
-
-impl Message<'_> {
-    fn each_key(&self, route: impl FnMut(&str)) {
-        self.routing_keys.iter().copied().for_each(route);
-    }
-
-    fn table(&self) -> Option<&FieldTable> {
-        self.table.get_or_init(|| self.headers.table()).as_deref()
-    }
-}
-
-/// Names in the order of their discovery, each once. They all come from one graph, which keeps one
-/// allocation per name, so the address tells them apart.
-#[derive(Debug, Default)]
-struct Names {
-    names: Vec<Name>,
-    /// The addresses of `names`, filled only when there are too many to look through.
-    addresses: HashSet<usize>,
-}
-
-impl Names {
-    /// Up to this many names are compared one by one, which is faster than hashing.
-    const SCANNED_MAX: usize = 16;
-
-    fn insert(&mut self, name: &Name) {
-        if self.names.len() <= Self::SCANNED_MAX {
-            if self.names.iter().any(|known| Arc::ptr_eq(known, name)) {
-                return;
-            }
-        } else {
-            if self.addresses.len() != self.names.len() {
-                self.addresses.extend(self.names.iter().map(address));
-            }
-            if !self.addresses.insert(address(name)) {
-                return;
-            }
-        }
-        self.names.push(Arc::clone(name));
-    }
-
-    fn clear(&mut self) {
-        self.names.clear();
-        self.addresses.clear();
-    }
-}
-
-fn address(name: &Name) -> usize {
-    Arc::as_ptr(name).addr()
 }

@@ -85,3 +85,44 @@ fn its_name_has_to_be_a_string() {
     let error = Exchange::new("x", Direct, true, false, false, arguments).unwrap_err();
     assert_eq!(error.to_string(), "invalid type 'long' for arg 'alternate-exchange'");
 }
+
+#[test]
+fn one_from_a_policy_counts_unless_the_exchange_names_its_own() {
+    let exchanges = [
+        plain("orders", Direct),
+        with_alternate("declared", Direct, "first"),
+        plain("first", Fanout),
+        plain("second", Fanout),
+    ];
+    let mut graph = graph(exchanges, &["q1", "q2"]);
+    bind(&mut graph, "first", queue("q1"), "");
+    bind(&mut graph, "second", queue("q2"), "");
+    for (alternate, of_orders) in
+        [(Some("first"), vec!["q1"]), (Some("second"), vec!["q2"]), (None, vec![])]
+    {
+        for exchange in ["orders", "declared"] {
+            graph.set_policy_alternate(exchange, alternate.map(Into::into));
+        }
+        assert_eq!(routed(&graph, "orders", "key"), of_orders, "policy {alternate:?}");
+        assert_eq!(routed(&graph, "declared", "key"), ["q1"], "policy {alternate:?}");
+    }
+}
+
+#[test]
+fn one_from_a_policy_changes_no_snapshot_and_goes_with_the_exchange() {
+    let mut graph = graph([plain("orders", Direct)], &["q"]);
+    bind(&mut graph, "amq.fanout", queue("q"), "");
+    let snapshot = graph.clone();
+    graph.set_policy_alternate("orders", Some("amq.fanout".into()));
+    graph.set_policy_alternate("missing", Some("amq.fanout".into()));
+    assert_eq!(routed(&snapshot, "orders", "key"), [""; 0]);
+    assert_eq!(routed(&graph, "orders", "key"), ["q"]);
+    graph.declare_exchange(plain("orders", Direct)).unwrap();
+    assert_eq!(routed(&graph, "orders", "key"), ["q"], "equivalent to the one that was declared");
+
+    graph.delete_exchange("orders", false).unwrap();
+    for name in ["orders", "missing"] {
+        graph.declare_exchange(plain(name, Direct)).unwrap();
+        assert_eq!(routed(&graph, name, "key"), [""; 0]);
+    }
+}

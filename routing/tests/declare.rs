@@ -90,10 +90,10 @@ fn declaring_differently_names_the_first_property_that_differs() {
 
 #[test]
 fn an_exchange_type_is_read_from_its_name() {
-    for kind in [Direct, Fanout, Topic, Headers] {
+    for kind in ExchangeType::ALL {
         assert_eq!(kind.as_str().parse::<ExchangeType>(), Ok(kind));
     }
-    for name in ["", "Direct", "x-foo"] {
+    for name in ["", "Direct", "x-foo", "consistent-hash"] {
         assert!(name.parse::<ExchangeType>().is_err(), "{name:?}");
     }
 }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::naive::Naive;
-use crate::support::{longstr, sorted_queues};
+use crate::support::{Content, longstr, table};
 
 #[derive(Clone, Debug)]
 enum Change {
@@ -32,7 +32,7 @@ enum Change {
 struct Message {
     exchange: String,
     routing_keys: Vec<String>,
-    headers: FieldTable,
+    content: Content,
 }
 
 fn exchange_name() -> impl Strategy<Value = String> {
@@ -44,20 +44,39 @@ fn queue_name() -> impl Strategy<Value = String> {
     "q[0-5]"
 }
 
+/// All types but the random ones, whose answers there is nothing to compare with.
 fn kind() -> impl Strategy<Value = ExchangeType> {
-    use ExchangeType::{Direct, Fanout, Headers, Topic};
-    select(vec![Direct, Fanout, Topic, Headers])
+    let kinds = ExchangeType::ALL.into_iter();
+    select(
+        kinds
+            .filter(|kind| !matches!(kind, ExchangeType::Random | ExchangeType::LocalRandom))
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// What a consistent hash exchange hashes.
+fn hash_on() -> impl Strategy<Value = Option<(&'static str, &'static str)>> {
+    prop::option::of(select(vec![
+        ("hash-header", "h0"),
+        ("hash-property", "correlation_id"),
+        ("hash-property", "message_id"),
+        ("hash-property", "timestamp"),
+    ]))
 }
 
 fn exchange() -> impl Strategy<Value = Exchange> {
     let alternate = prop::option::weighted(0.3, exchange_name());
-    ("x[0-5]", kind(), any::<bool>(), alternate).prop_map(|(name, kind, auto_delete, alternate)| {
-        let mut arguments = FieldTable::default();
-        if let Some(alternate) = alternate {
-            arguments.insert("alternate-exchange".into(), longstr(&alternate));
-        }
-        Exchange::new(name, kind, true, auto_delete, false, arguments).unwrap()
-    })
+    let kinds = (kind(), kind().prop_filter("waits once", |k| *k != ExchangeType::DelayedMessage));
+    ("x[0-5]", kinds, any::<bool>(), alternate, hash_on()).prop_map(
+        |(name, (kind, delayed_type), auto_delete, alternate, hash_on)| {
+            let mut arguments = table(&[("x-delayed-type", longstr(delayed_type.as_str()))]);
+            let alternate = alternate.as_deref().map(|name| ("alternate-exchange", name));
+            for (name, value) in alternate.into_iter().chain(hash_on) {
+                arguments.insert(name.into(), longstr(value));
+            }
+            Exchange::new(name, kind, true, auto_delete, false, arguments).unwrap()
+        },
+    )
 }
 
 fn key(word: &'static str) -> impl Strategy<Value = String> {
@@ -102,7 +121,9 @@ fn binding() -> impl Strategy<Value = Binding> {
         2 => queue_name().prop_map(|name| Destination::Queue(name.into())),
         1 => exchange_name().prop_map(|name| Destination::Exchange(name.into())),
     ];
-    (exchange_name(), destination, key("[ab*#]"), arguments()).prop_map(
+    // A weight is a key like any other where it means nothing.
+    let routing_key = prop_oneof![key("[ab*#]"), (1..4_u32).prop_map(|weight| weight.to_string())];
+    (exchange_name(), destination, routing_key, arguments()).prop_map(
         |(source, destination, routing_key, arguments)| Binding {
             source: source.into(),
             destination,
@@ -127,8 +148,21 @@ fn change() -> impl Strategy<Value = Change> {
 
 fn message() -> impl Strategy<Value = Message> {
     let routing_keys = prop::collection::vec(prop_oneof![key("[abc]"), queue_name()], 1..3);
-    (exchange_name(), routing_keys, fields())
-        .prop_map(|(exchange, routing_keys, headers)| Message { exchange, routing_keys, headers })
+    (exchange_name(), routing_keys, content())
+        .prop_map(|(exchange, routing_keys, content)| Message { exchange, routing_keys, content })
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    let id = || prop::option::of(prop::collection::vec(any::<u8>(), 0..4));
+    (fields(), id(), id(), prop::option::of(0..4_u64), prop::bool::weighted(0.3)).prop_map(
+        |(headers, correlation_id, message_id, timestamp, delayed)| Content {
+            headers,
+            correlation_id,
+            message_id,
+            timestamp,
+            delayed,
+        },
+    )
 }
 
 /// The exchanges and bindings of a topology, as sets that can be compared.
@@ -226,15 +260,24 @@ fn check_emptied(mut graph: Graph, naive: &Naive) {
     assert_eq!(format!("{graph:?}"), format!("{:?}", Graph::new()));
 }
 
+/// The names as a set. Each has to be there once.
+fn names(list: &[Name]) -> BTreeSet<String> {
+    let names: BTreeSet<String> = list.iter().map(|name| name.to_string()).collect();
+    assert_eq!(names.len(), list.len(), "{list:?}");
+    names
+}
+
 fn check_routes(graph: &Graph, naive: &Naive, messages: &[Message]) {
     let mut route = Route::new();
     for message in messages {
         let keys: Vec<&str> = message.routing_keys.iter().map(String::as_str).collect();
-        let known = graph.route_keys(&message.exchange, &keys, &message.headers, &mut route);
+        let known = graph.route_keys(&message.exchange, &keys, &message.content, &mut route);
         assert_eq!(known.is_ok(), naive.exchanges.iter().any(|x| *x.name == *message.exchange));
         if known.is_ok() {
-            let expected = naive.route(&message.exchange, &keys, &message.headers);
-            assert_eq!(sorted_queues(&route), expected, "{message:?}");
+            let expected = naive.route(&message.exchange, &keys, &message.content);
+            assert_eq!(names(route.queues()), expected.queues, "{message:?}");
+            assert_eq!(names(route.delaying()), expected.delaying, "{message:?}");
+            assert_eq!(names(route.remembering()), expected.remembering, "{message:?}");
         }
     }
 }

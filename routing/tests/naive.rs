@@ -1,8 +1,13 @@
 //! Routing written as the rules are stated, with no regard for speed: every binding is tried for
 //! every message. The property tests take it for the truth.
 
+use std::collections::BTreeSet;
+
 use amq_protocol::types::{AMQPValue, FieldTable};
 use leveret_routing::{Arguments, Binding, Destination, Exchange, ExchangeType};
+
+use crate::naive_hash;
+use crate::support::Content;
 
 /// Exchanges, queues and bindings as flat lists.
 #[derive(Clone, Debug, Default)]
@@ -12,10 +17,18 @@ pub(crate) struct Naive {
     pub(crate) bindings: Vec<Binding>,
 }
 
+/// What becomes of a message.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct NaiveRoute {
+    pub(crate) queues: BTreeSet<String>,
+    pub(crate) delaying: BTreeSet<String>,
+    pub(crate) remembering: BTreeSet<String>,
+}
+
 impl Naive {
-    /// The queues that get the message, sorted.
-    pub(crate) fn route(&self, exchange: &str, keys: &[&str], headers: &FieldTable) -> Vec<String> {
-        let (mut queues, mut reached) = (Vec::new(), vec![exchange.to_owned()]);
+    /// The queues that get the message, the exchanges where it waits and those that remember it.
+    pub(crate) fn route(&self, exchange: &str, keys: &[&str], content: &Content) -> NaiveRoute {
+        let (mut route, mut reached) = (NaiveRoute::default(), vec![exchange.to_owned()]);
         let mut visited = 0;
         while let Some(name) = reached.get(visited).cloned() {
             visited += 1;
@@ -24,24 +37,30 @@ impl Naive {
                 continue;
             };
             if name.is_empty() {
-                queues.extend(self.queues.iter().filter(|q| keys.contains(&q.as_str())).cloned());
+                let named = self.queues.iter().filter(|queue| keys.contains(&queue.as_str()));
+                route.queues.extend(named.cloned());
                 continue;
             }
-            let matches: Vec<&Binding> = self
-                .bindings
-                .iter()
-                .filter(|binding| *binding.source == *name)
-                .filter(|binding| {
-                    keys.iter().any(|key| matches(exchange.kind, binding, key, headers))
-                })
-                .collect();
-            for binding in &matches {
-                match &binding.destination {
-                    Destination::Queue(name) => queues.push(name.to_string()),
+            if content.delayed && exchange.kind == ExchangeType::DelayedMessage {
+                route.delaying.insert(name);
+                continue;
+            }
+            let kind = matching_type(exchange);
+            if kind == ExchangeType::RecentHistory {
+                route.remembering.insert(name.clone());
+            }
+            let bindings =
+                self.bindings.iter().filter(|binding| *binding.source == *name).collect();
+            let matched = destinations(kind, &exchange.arguments, bindings, keys, content);
+            for destination in &matched {
+                match destination {
+                    Destination::Queue(name) => {
+                        route.queues.insert(name.to_string());
+                    }
                     Destination::Exchange(name) => reached.push(name.to_string()),
                 }
             }
-            if matches.is_empty() {
+            if matched.is_empty() {
                 reached.extend(exchange.alternate().map(|name| name.to_string()));
             }
             let mut seen = Vec::new();
@@ -52,9 +71,7 @@ impl Naive {
                 }
             });
         }
-        queues.sort();
-        queues.dedup();
-        queues
+        route
     }
 
     /// Drops the bindings that `gone` picks, then the auto-delete exchanges that lost their last
@@ -84,12 +101,45 @@ impl Naive {
     }
 }
 
+/// The type whose rule counts: the one that a delayed exchange names.
+fn matching_type(exchange: &Exchange) -> ExchangeType {
+    match exchange.arguments.get("x-delayed-type") {
+        Some(AMQPValue::LongString(name)) if exchange.kind == ExchangeType::DelayedMessage => {
+            str::from_utf8(name.as_bytes()).unwrap().parse().unwrap()
+        }
+        _ => exchange.kind,
+    }
+}
+
+fn destinations(
+    kind: ExchangeType,
+    arguments: &Arguments,
+    bindings: Vec<&Binding>,
+    keys: &[&str],
+    content: &Content,
+) -> Vec<Destination> {
+    match kind {
+        ExchangeType::ConsistentHash => {
+            naive_hash::consistent(arguments, &bindings, keys, content).into_iter().collect()
+        }
+        ExchangeType::ModulusHash => naive_hash::modulus(&bindings, keys).into_iter().collect(),
+        ExchangeType::Random | ExchangeType::LocalRandom => {
+            panic!("what chance chooses is nothing to compare with")
+        }
+        kind => bindings
+            .into_iter()
+            .filter(|binding| keys.iter().any(|key| matches(kind, binding, key, &content.headers)))
+            .map(|binding| binding.destination.clone())
+            .collect(),
+    }
+}
+
 fn matches(kind: ExchangeType, binding: &Binding, key: &str, headers: &FieldTable) -> bool {
     match kind {
         ExchangeType::Direct => *binding.routing_key == *key,
-        ExchangeType::Fanout => true,
         ExchangeType::Topic => topic_matches(&binding.routing_key, key),
         ExchangeType::Headers => headers_match(&binding.arguments, headers),
+        _ => true,
     }
 }
 

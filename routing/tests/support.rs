@@ -1,9 +1,11 @@
 //! Short ways to write down topologies and messages; used by every test file.
 
+use std::borrow::Cow;
+
 use amq_protocol::types::{AMQPValue, FieldTable};
 use leveret_routing::{
     Arguments, BindError, Binding, Declared, Destination, Exchange, ExchangeType, Graph, Headers,
-    Name, Removed, Route,
+    InvalidArgument, Name, Removed, Route,
 };
 
 pub(crate) fn queue(name: &str) -> Destination {
@@ -59,6 +61,52 @@ pub(crate) fn with_alternate(name: &str, kind: ExchangeType, alternate: &str) ->
     Exchange::new(name, kind, true, false, false, arguments).unwrap()
 }
 
+/// A durable exchange without flags and with these arguments.
+pub(crate) fn with_arguments(
+    name: &str,
+    kind: ExchangeType,
+    arguments: &[(&str, AMQPValue)],
+) -> Result<Exchange, InvalidArgument> {
+    Exchange::new(name, kind, true, false, false, table(arguments))
+}
+
+/// What routing may ask of a message.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Content {
+    pub(crate) headers: FieldTable,
+    pub(crate) correlation_id: Option<Vec<u8>>,
+    pub(crate) message_id: Option<Vec<u8>>,
+    pub(crate) timestamp: Option<u64>,
+    pub(crate) delayed: bool,
+}
+
+impl Headers for Content {
+    fn table(&self) -> Option<Cow<'_, FieldTable>> {
+        Some(Cow::Borrowed(&self.headers))
+    }
+
+    fn correlation_id(&self) -> Option<&[u8]> {
+        self.correlation_id.as_deref()
+    }
+
+    fn message_id(&self) -> Option<&[u8]> {
+        self.message_id.as_deref()
+    }
+
+    fn timestamp(&self) -> Option<u64> {
+        self.timestamp
+    }
+
+    fn delayed(&self) -> bool {
+        self.delayed
+    }
+}
+
+/// A message that asks for a delay and has nothing else.
+pub(crate) fn delayed() -> Content {
+    Content { delayed: true, ..Content::default() }
+}
+
 /// A graph with these exchanges and queues besides the predeclared ones.
 pub(crate) fn graph(exchanges: impl IntoIterator<Item = Exchange>, queues: &[&str]) -> Graph {
     let mut graph = Graph::new();
@@ -94,10 +142,24 @@ pub(crate) fn routed_with(
     sorted_queues(&route)
 }
 
+/// The one queue that a message without headers reaches.
+pub(crate) fn routed_to_one(graph: &Graph, exchange: &str, routing_key: &str) -> String {
+    one(routed(graph, exchange, routing_key))
+}
+
+pub(crate) fn one(queues: Vec<String>) -> String {
+    let [queue] = <[String; 1]>::try_from(queues).unwrap();
+    queue
+}
+
 pub(crate) fn sorted_queues(route: &Route) -> Vec<String> {
-    let mut queues: Vec<String> = route.queues().iter().map(|name| name.to_string()).collect();
-    queues.sort();
-    queues
+    sorted_names(route.queues())
+}
+
+pub(crate) fn sorted_names(names: &[Name]) -> Vec<String> {
+    let mut names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+    names.sort();
+    names
 }
 
 /// The names of the removed exchanges, in the order reported.

@@ -1,6 +1,6 @@
 //! Resource alarms: when memory or disk run low, publishers are stopped until there is room again, as in RabbitMQ.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 use tokio::time::{self, MissedTickBehavior};
@@ -81,15 +81,44 @@ fn resident_bytes() -> Option<u64> {
     Some(pages.saturating_mul(rustix::param::page_size() as u64))
 }
 
-/// The memory that this process may use: of its control group if that sets a limit, else of the machine.
+/// The memory that this process may use: of its control group, or of one around it, if one sets a limit; else of the machine.
 pub(crate) fn available_memory_bytes() -> Option<u64> {
-    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
-    let limit = limit.and_then(|text| text.trim().parse::<u64>().ok());
     let info = std::fs::read_to_string("/proc/meminfo").ok()?;
     let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let total: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
     let total = total.saturating_mul(1024);
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let limit = control_group_limit(Path::new("/sys/fs/cgroup"), &groups);
     Some(limit.map_or(total, |limit| limit.min(total)))
+}
+
+/// The lowest memory limit of the control groups that `/proc/self/cgroup` names, below where they are mounted. Lines are
+/// `0::/path` of version 2 and `7:memory:/path` of version 1. Inside a container the path may be that of the host, and what is
+/// mounted is the container's own group: so all the way up to the root of the mount is looked at, there or not.
+fn control_group_limit(mounted: &Path, groups: &str) -> Option<u64> {
+    let mut limits = Vec::new();
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':');
+        let (Some(number), Some(controllers), Some(path)) =
+            (fields.next(), fields.next(), fields.next())
+        else {
+            continue;
+        };
+        let (root, file) = if number == "0" && controllers.is_empty() {
+            (mounted.to_owned(), "memory.max")
+        } else if controllers.split(',').any(|controller| controller == "memory") {
+            (mounted.join("memory"), "memory.limit_in_bytes")
+        } else {
+            continue;
+        };
+        let path = Path::new(path.trim_start_matches('/'));
+        // Version 1 says no limit by a number that is more than any machine has, version 2 by "max".
+        limits.extend(path.ancestors().filter_map(|group| {
+            let text = std::fs::read_to_string(root.join(group).join(file)).ok()?;
+            text.trim().parse::<u64>().ok()
+        }));
+    }
+    limits.into_iter().min()
 }
 
 #[cfg(test)]
@@ -111,6 +140,39 @@ mod tests {
         ];
         for (thresholds, reason) in table {
             assert_eq!(look(&thresholds, Alarms::default()).reason(), reason);
+        }
+    }
+
+    #[test]
+    fn the_lowest_limit_of_the_control_groups_around_the_process_counts() {
+        let files: [(&str, &str); 6] = [
+            ("memory.max", "max"),
+            ("a/memory.max", "3000"),
+            ("a/b/memory.max", "5000"),
+            ("memory/memory.limit_in_bytes", "9223372036854771712"),
+            ("memory/c/memory.limit_in_bytes", "7000"),
+            ("d/memory.max", "none"),
+        ];
+        let mounted = tempfile::tempdir().unwrap();
+        for (file, text) in files {
+            let path = mounted.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, format!("{text}\n")).unwrap();
+        }
+        let no_limit = Some(9_223_372_036_854_771_712);
+        let table = [
+            ("0::/a/b\n", Some(3000)),
+            ("0::/a\n", Some(3000)),
+            ("0::/\n", None),
+            ("0::/../elsewhere\n", None),
+            ("12:cpu,cpuacct:/c\n7:memory:/c\n0::/\n", Some(7000)),
+            ("7:memory:/docker/of-the-host\n", no_limit),
+            ("0::/d\n", None),
+            ("", None),
+            ("nonsense\n1:2\n", None),
+        ];
+        for (groups, expected) in table {
+            assert_eq!(control_group_limit(mounted.path(), groups), expected, "{groups}");
         }
     }
 }

@@ -7,7 +7,8 @@
 //! | socket bytes to frames | `connection::task`, `connection::frames`, [`protocol`] |
 //! | frames to a message | `connection::frames`, or `channel::content` if it came in pieces |
 //! | checks and route | `channel::basic`, `vhost::publish` |
-//! | store and queues, a batch a read | `channel::publish` |
+//! | which queues take it, where one may refuse | `vhost::admission` |
+//! | store and queues, a batch a read | `channel::publish`, `vhost::dispatch` |
 //! | order, consumers, prefetch | `queue::state` in `queue::task` |
 //! | deliveries, confirms, returns to bytes | `connection::events`, [`protocol`] |
 //! | bytes to the socket | `connection::task` |
@@ -17,12 +18,18 @@
 mod access;
 mod alarms;
 mod channel;
+mod clock;
 mod config;
 mod connection;
+mod connections;
+mod dedup;
+mod definitions;
+mod erlang_term;
 mod limits;
 mod node;
 pub mod protocol;
 mod queue;
+mod stamp;
 mod startup;
 mod storage;
 mod vhost;

@@ -48,6 +48,22 @@ pub(crate) const QUEUE_LOAD_BYTES: usize = 1024 * 1024;
 /// Ready messages that stay in memory at the head of a queue when the rest is paged out.
 pub(crate) const QUEUE_HEAD_MESSAGES: usize = 2048;
 
+/// How long a queue goes at most without looking for deliveries that are held too long, if it limits that at all.
+pub(crate) const CONSUMER_TIMEOUT_STEP_MS: u64 = 1000;
+
+/// Messages that a queue puts aside because their groups are busy; at the limit it looks no further for a group that is not.
+pub(crate) const GROUPS_PARKED_MESSAGES: usize = 4096;
+
+/// As [`GROUPS_PARKED_MESSAGES`], in bytes.
+pub(crate) const GROUPS_PARKED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Messages of a queue on their way to its dead-letter exchange; at the limit it expires no more and drops no more, and what
+/// is rejected beyond it leaves memory as soon as the store has it.
+pub(crate) const QUEUE_DYING_MAX: usize = 4096;
+
+/// How long a message whose next queue refuses it waits where it is before it is tried again.
+pub(crate) const RELAY_RETRY_MS: u64 = 1000;
+
 /// Bytes of message that all queues of a node keep in memory together before they page out.
 pub(crate) const NODE_MESSAGE_BYTES: usize = 96 * 1024 * 1024;
 
@@ -69,6 +85,36 @@ pub(crate) const TX_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Commands of one transaction; beyond it the channel is closed with 406.
 pub(crate) const TX_COMMANDS_MAX: usize = 1 << 20;
 
+/// Bytes of a permission's pattern.
+pub(crate) const PATTERN_BYTES_MAX: usize = 4096;
+
+/// Bytes of a compiled pattern, and of the memory that matching with it may take besides.
+pub(crate) const PATTERN_PROGRAM_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a hash that is brought along may cost to check: more is refused when it is put.
+pub(crate) const ARGON2_MEMORY_KIB_MAX: u32 = 64 * 1024;
+pub(crate) const ARGON2_PASSES_MAX: u32 = 8;
+pub(crate) const ARGON2_LANES_MAX: u32 = 8;
+
+/// Bytes of a user's name: what a short string of AMQP holds.
+pub(crate) const USER_NAME_BYTES_MAX: usize = 255;
+
+/// Tags of a user (RabbitMQ's `MAX_USER_TAGS`), and the bytes of each.
+pub(crate) const USER_TAGS_MAX: usize = 32;
+pub(crate) const USER_TAG_BYTES_MAX: usize = 255;
+
+/// Bytes of a vhost's name: what a short string of AMQP holds.
+pub(crate) const VHOST_NAME_BYTES_MAX: usize = 255;
+
+/// Bytes of a vhost's description and tags together.
+pub(crate) const VHOST_TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a parameter's name.
+pub(crate) const PARAMETER_NAME_BYTES_MAX: usize = 1024;
+
+/// Bytes of a parameter's value as JSON.
+pub(crate) const PARAMETER_BYTES_MAX: usize = 1024 * 1024;
+
 /// How long a client that failed to log in and cannot understand `connection.close` waits for the socket to close.
 pub(crate) const LOGIN_FAILURE_DELAY: Duration = Duration::from_secs(3);
 
@@ -89,6 +135,12 @@ pub(crate) const CHANNEL_MAX: u16 = 2047;
 
 /// The largest expiration and message TTL in milliseconds: ten years (RabbitMQ's `?MAX_EXPIRY_TIMER`).
 pub(crate) const EXPIRATION_MAX_MS: u64 = 315_360_000_000;
+
+/// The longest `x-delay` in milliseconds, as of the delayed message plugin of RabbitMQ; a longer one is cut to it.
+pub(crate) const DELAY_MAX_MS: u64 = u32::MAX as u64;
+
+/// Messages that a start looks at in one read, where a queue needs more of them than their ids.
+pub(crate) const RECOVERY_SCAN_MESSAGES: usize = 10_000;
 
 /// How often free disk space and memory are looked at.
 pub(crate) const ALARM_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,19 +1,22 @@
 //! The node: what all connections share.
 
-use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
-use crate::access::Access;
+use crate::access::login::{LoginRefused, Logins};
+use crate::access::user::User;
 use crate::alarms::Alarms;
 use crate::config::Config;
-use crate::connection::{ConnectionId, Event, Outbox};
-use crate::protocol::Fault;
+use crate::connection::ConnectionId;
+use crate::connections::Connections;
+use crate::definitions::{Definitions, Refused, Registry};
+use crate::protocol::{Fault, ReplyCode};
 use crate::queue::consumers::ConsumerId;
 use crate::storage::Storage;
-use crate::vhost::{Vhost, VhostName};
+use crate::vhost::refusals;
 
 /// One running broker.
 pub(crate) struct Node {
@@ -21,9 +24,9 @@ pub(crate) struct Node {
     /// What `connection.start` says.
     pub(crate) cluster_name: String,
     pub(crate) storage: Storage,
-    pub(crate) access: Access,
-    pub(crate) vhosts: HashMap<VhostName, Arc<Vhost>>,
-    pub(crate) connections: Connections,
+    pub(crate) registry: Registry,
+    pub(crate) logins: Logins,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) alarms: watch::Receiver<Alarms>,
     serial: AtomicU64,
 }
@@ -32,21 +35,58 @@ impl Node {
     pub(crate) fn new(
         config: Config,
         storage: Storage,
-        access: Access,
-        vhosts: HashMap<VhostName, Arc<Vhost>>,
+        definitions: Definitions,
         alarms: watch::Receiver<Alarms>,
     ) -> Node {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         Node {
             config,
             cluster_name: format!("leveret@{host}"),
+            registry: Registry::new(definitions, storage.clone()),
             storage,
-            access,
-            vhosts,
-            connections: Connections::default(),
+            logins: Logins::new(),
+            connections: Arc::default(),
             alarms,
             serial: AtomicU64::new(1),
         }
+    }
+
+    /// Checks a name and password of a client at `peer`.
+    pub(crate) async fn login(
+        &self,
+        name: &str,
+        password: Vec<u8>,
+        peer: IpAddr,
+    ) -> Result<Arc<User>, LoginRefused> {
+        let user = self.registry.now().users.get(name).cloned();
+        self.logins.check(user, password, peer).await
+    }
+
+    /// Deletes users, all of them or none, and closes their connections.
+    pub(crate) async fn delete_users(&self, names: &[String]) -> Result<(), Refused> {
+        let ticket = self.registry.delete_users(names)?;
+        for name in names {
+            let text = format!("user '{name}' is deleted");
+            self.connections.close_of_user(name, &Fault::new(ReplyCode::ConnectionForced, text));
+        }
+        self.registry.written(ticket).await
+    }
+
+    /// Deletes a vhost with all that is in it, and closes its connections.
+    pub(crate) async fn delete_vhost(self: &Arc<Self>, name: &str) -> Result<(), Refused> {
+        let vhost = self.registry.vhost(name).ok_or(Refused::NotFound)?;
+        if !vhost.begin_deletion() {
+            return Err(Refused::NotFound);
+        }
+        let node = Arc::clone(self);
+        // A task of its own: whoever has asked may go away, and half a deletion is none.
+        let deletion = tokio::spawn(async move {
+            vhost.end_queues().await;
+            let deleted = node.registry.delete_vhost(&vhost);
+            node.connections.close_of_vhost(&vhost.name, &refusals::vhost_deleted(&vhost.name));
+            node.registry.written(deleted?).await
+        });
+        deletion.await.unwrap_or(Err(Refused::StoreFailed))
     }
 
     pub(crate) fn next_connection_id(&self) -> ConnectionId {
@@ -63,71 +103,5 @@ impl Node {
 
     fn next_serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-/// The open connections.
-#[derive(Default)]
-pub(crate) struct Connections {
-    open: Mutex<Table>,
-    all_closed: Notify,
-}
-
-#[derive(Default)]
-struct Table {
-    outboxes: HashMap<ConnectionId, Outbox>,
-    /// The broker stops: no more may open.
-    stopping: bool,
-}
-
-impl Connections {
-    /// Adds a connection for as long as the guard lives; None when the broker stops.
-    pub(crate) fn register(&self, id: ConnectionId, outbox: Outbox) -> Option<Registered<'_>> {
-        let mut open = self.table();
-        if open.stopping {
-            return None;
-        }
-        open.outboxes.insert(id, outbox);
-        Some(Registered { connections: self, id })
-    }
-
-    /// Closes every connection with this fault and lets no more in.
-    pub(crate) fn close_all(&self, fault: &Fault) {
-        let mut open = self.table();
-        open.stopping = true;
-        for outbox in open.outboxes.values() {
-            outbox.send(Event::Close(fault.clone()));
-        }
-    }
-
-    /// Waits until no connection is open.
-    pub(crate) async fn all_closed(&self) {
-        let mut closed = std::pin::pin!(self.all_closed.notified());
-        closed.as_mut().enable();
-        if self.table().outboxes.is_empty() {
-            return;
-        }
-        closed.await;
-    }
-
-    fn table(&self) -> std::sync::MutexGuard<'_, Table> {
-        // Each change is one step: a panic elsewhere leaves nothing half done.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// An entry in [`Connections`]; leaves it when dropped.
-pub(crate) struct Registered<'a> {
-    connections: &'a Connections,
-    id: ConnectionId,
-}
-
-impl Drop for Registered<'_> {
-    fn drop(&mut self) {
-        let mut open = self.connections.table();
-        open.outboxes.remove(&self.id);
-        if open.outboxes.is_empty() {
-            self.connections.all_closed.notify_waiters();
-        }
     }
 }

@@ -6,23 +6,25 @@ use std::sync::Arc;
 
 use leveret_persistence::{
     Batch, Change, CommitError, Committer, CommitterThread, Limits, MessageReader, OpenError,
-    PermissionRecord, Recovered, UserRecord, VhostRecord, sqlite,
+    PermissionRecord, Reader, Recovered, Store as _, UserRecord, VhostRecord, sqlite,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time;
 
-use crate::access::{Access, DEFAULT_USER, password};
+use crate::access::{DEFAULT_USER, password};
 use crate::alarms::{self, Alarms, Thresholds};
 use crate::config::Config;
+use crate::connection::handshake::stopping;
 use crate::connection::listener;
+use crate::definitions;
 use crate::limits::SHUTDOWN_TIMEOUT;
 use crate::node::Node;
-use crate::protocol::{Fault, ReplyCode};
 use crate::queue::Command;
 use crate::storage::{Storage, awaited};
-use crate::vhost::{DEFAULT_VHOST, recovery};
+use crate::vhost::recovery::{self, Found};
+use crate::vhost::DEFAULT_VHOST;
 
 /// Threads that read messages back from the store.
 const READER_THREADS: usize = 1;
@@ -75,9 +77,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let (store, recovered) = open(&config)?;
     let reader = MessageReader::start(&store, READER_THREADS)
         .map_err(|error| store_error(&config, error))?;
+    let scanner = store.reader().map_err(|error| store_error(&config, error))?;
     let (committer, thread) = Committer::start(Box::new(store), recovered.next, Limits::default());
     let storage = Storage::new(committer, reader);
-    let node = Arc::new(recover(config, storage, recovered).await?);
+    let node = Arc::new(recover(config, storage, recovered, scanner).await?);
     announce(&node.config, &listeners)?;
     for listener in listeners {
         tokio::spawn(listener::accept(listener, Arc::clone(&node)));
@@ -123,19 +126,25 @@ async fn recover(
     config: Config,
     storage: Storage,
     mut recovered: Recovered,
+    reader: Box<dyn Reader>,
 ) -> Result<Node, StartError> {
-    if recovered.definitions.vhosts.is_empty() {
+    let known = &recovered.definitions;
+    // Both: an operator may have deleted all vhosts, and must not find a guest again that was deleted too.
+    if known.vhosts.is_empty() && known.users.is_empty() {
         make_defaults(&storage.committer, &mut recovered).await?;
     }
-    let Recovered { definitions, backlog, clean, .. } = recovered;
+    let Recovered { definitions, backlog, progress, remembered, clean, .. } = recovered;
     let messages: u64 = backlog.values().map(|ids| ids.len()).sum();
     tracing::info!(queues = definitions.queues.len(), messages, clean, "recovered");
-    let vhosts = recovery::recover(&definitions, backlog, clean, &storage)
+    let found = Found { backlog, progress, remembered, clean, reader };
+    let parameters = definitions::recovery::parameters(&definitions.parameters);
+    let policies = |vhost: &str| definitions::parameters::policies(&parameters, vhost);
+    let vhosts = recovery::recover(&definitions, found, policies, &storage)
         .map_err(|error| StartError::Definitions(error.to_string()))?;
-    let access = Access::from_records(&definitions.users, &definitions.permissions);
+    let definitions = definitions::recovery::definitions(&definitions, parameters, vhosts);
     let (sender, alarms) = watch::channel(Alarms::default());
     tokio::spawn(alarms::watch(thresholds(&config), sender));
-    Ok(Node::new(config, storage, access, vhosts, alarms))
+    Ok(Node::new(config, storage, definitions, alarms))
 }
 
 fn thresholds(config: &Config) -> Thresholds {
@@ -152,12 +161,17 @@ fn thresholds(config: &Config) -> Thresholds {
 
 /// RabbitMQ's first start: vhost `/`, and user guest with password guest, who may do everything in it from this machine.
 async fn make_defaults(committer: &Committer, recovered: &mut Recovered) -> Result<(), StartError> {
-    let vhost = VhostRecord { name: DEFAULT_VHOST.to_owned() };
+    let vhost = VhostRecord {
+        name: DEFAULT_VHOST.to_owned(),
+        description: "Default virtual host".to_owned(),
+        ..VhostRecord::default()
+    };
     let user = UserRecord {
         name: DEFAULT_USER.to_owned(),
-        password_hash: password::Hash::new(DEFAULT_USER.as_bytes()).to_base64(),
+        password_hash: password::Hash::new_sha256(DEFAULT_USER.as_bytes()).text(),
         hashing_algorithm: password::SHA256.to_owned(),
         tags: "administrator".to_owned(),
+        limits: String::new(),
     };
     let everything = || ".*".to_owned();
     let permission = PermissionRecord {
@@ -206,8 +220,7 @@ fn announce(config: &Config, listeners: &[TcpListener]) -> Result<(), StartError
 
 /// Closes every connection with 320, lets every queue note what it has delivered, and closes the store.
 async fn stop(node: &Arc<Node>, thread: CommitterThread) -> Result<(), StartError> {
-    let text = "broker forced connection closure with reason 'shutdown'";
-    node.connections.close_all(&Fault::new(ReplyCode::ConnectionForced, text));
+    node.connections.close_all(&stopping());
     if time::timeout(SHUTDOWN_TIMEOUT, node.connections.all_closed()).await.is_err() {
         tracing::warn!("some connections did not close in time");
     }
@@ -224,7 +237,8 @@ async fn stop(node: &Arc<Node>, thread: CommitterThread) -> Result<(), StartErro
 
 /// Lets every queue note what it has delivered. Its task ends when it has handled what came before.
 async fn stop_queues(node: &Node) {
-    for vhost in node.vhosts.values() {
+    let definitions = Arc::clone(&node.registry.now());
+    for vhost in definitions.vhosts.values() {
         let queues: Vec<_> = vhost.topology().queues.values().cloned().collect();
         for queue in queues {
             queue.send(Command::Stop).await.ok();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use leveret_persistence::{Batch, CommitError, Committer, MessageReader, Ticket};
+use leveret_persistence::{
+    Batch, CommitError, Committer, Message, MessageId, MessageReader, Ticket,
+};
 use tokio::sync::oneshot;
 
 use crate::limits::{NODE_MESSAGE_BYTES, QUEUE_MESSAGE_BYTES_MIN};
@@ -21,11 +23,31 @@ impl Storage {
         Storage { committer, reader, memory: Arc::default() }
     }
 
+    /// One message that the store has, read back; none if it is gone or cannot be read.
+    pub(crate) async fn read_one(&self, id: MessageId) -> Option<Message> {
+        let (done, answer) = oneshot::channel();
+        self.reader.read(vec![id], 0, Box::new(move |found| drop(done.send(found))));
+        let found = answer.await.ok()?;
+        let found = found.inspect_err(|error| tracing::error!(%error, "cannot read a message back"));
+        found.ok()?.messages.pop().map(|(_, message)| message)
+    }
+
     /// Bytes of message that a queue which keeps `own` bytes may keep: half of what the others leave, so
     /// that no queue can take all and one that is alone gets much.
     pub(crate) fn memory_limit(&self, own: usize) -> usize {
         let others = self.memory.load(Ordering::Relaxed).saturating_sub(own);
         (NODE_MESSAGE_BYTES.saturating_sub(others) / 2).max(QUEUE_MESSAGE_BYTES_MIN)
+    }
+
+    /// Waits until the store has written everything up to `ticket`.
+    pub(crate) async fn written(&self, ticket: Ticket) -> Result<(), CommitError> {
+        if ticket <= self.committer.committed() {
+            return Ok(());
+        }
+        // Tickets are committed in order: an empty batch behind it tells.
+        let (batch, written) = awaited(Batch::default());
+        self.committer.submit(batch);
+        written.await.unwrap_or(Err(CommitError::Closed)).map(drop)
     }
 
     /// Notes that a queue which kept `before` bytes keeps `after` now.

@@ -11,8 +11,7 @@ use super::{Bench, ranges, report};
 const READ_BACK_MAX: usize = 200_000;
 
 pub(super) fn measure() {
-    let messages: u64 =
-        std::env::var("MESSAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
+    let messages = messages();
     for queues in [1, 1000] {
         println!("  {messages} messages of 1 KiB in {queues} queues");
         let mut bench = Bench::new(1024, queues);
@@ -44,6 +43,11 @@ pub(super) fn measure() {
     }
 }
 
+/// How many messages a backlog has.
+pub(super) fn messages() -> u64 {
+    std::env::var("MESSAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000)
+}
+
 fn read_back_and_settle(store: &mut sqlite::SqliteStore, ids: &[MessageId]) {
     let mut reader = store.reader().expect("opens");
     let started = Instant::now();
@@ -51,6 +55,11 @@ fn read_back_and_settle(store: &mut sqlite::SqliteStore, ids: &[MessageId]) {
         assert_eq!(reader.read(ids, usize::MAX).expect("reads").messages.len(), ids.len());
     }
     report("read one queue back", ids.len() as u64, started.elapsed());
+    settle(store, ids);
+}
+
+/// Settles messages of the first queue.
+pub(super) fn settle(store: &mut sqlite::SqliteStore, ids: &[MessageId]) {
     let started = Instant::now();
     for ids in ids.chunks(1000) {
         let settle = Change::Settle { queue: QueueId(1), ids: ranges(ids) };
@@ -59,7 +68,8 @@ fn read_back_and_settle(store: &mut sqlite::SqliteStore, ids: &[MessageId]) {
     report("settle it, 1,000 a commit", ids.len() as u64, started.elapsed());
 }
 
-fn clean_up(store: &mut sqlite::SqliteStore) {
+/// Does all the clean-up there is.
+pub(super) fn clean_up(store: &mut sqlite::SqliteStore) {
     let (mut steps, started) = (Vec::new(), Instant::now());
     loop {
         let step = Instant::now();

@@ -8,14 +8,15 @@
 
 mod backlog;
 mod segments;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use leveret_persistence::{
-    Change, Gathered, Message, MessageId, Publish, QueueId, QueueRecord, Queues, Recovered, Store,
-    sqlite,
+    Change, Gathered, Message, MessageId, Publish, QueueId, QueueRecord, Queues, Recovered, Stamp,
+    Store, sqlite,
 };
 use tempfile::TempDir;
 
@@ -33,6 +34,7 @@ const SCENARIOS: &[Scenario] = &[
     ("fanout", fan_out),
     ("backlog", backlog::measure),
     ("segments", segments::compare),
+    ("waiting", waiting::measure),
 ];
 
 fn main() {
@@ -124,6 +126,7 @@ impl Bench {
                 auto_delete: false,
                 arguments: "{}".to_owned(),
                 delivered_to: 0,
+                keeps_for: String::new(),
             })
         });
         store.commit(&Gathered::new(Vec::new(), records.collect())).expect("commits");
@@ -134,7 +137,8 @@ impl Bench {
     fn commit(&mut self, count: u64, fan_out: u32, changes: Vec<Change>) {
         let publishes = (self.next..self.next + count).map(|id| Publish {
             id,
-            message: Message::new(b"orders", b"orders.eu.new", &[0; 14], &self.body),
+            message: Message::new(b"orders", b"orders.eu.new", &[0; 14], &self.body)
+                .stamped(Stamp { arrived_ms: 1_795_379_430_000 + id, flags: 0 }),
             queues: if fan_out == 1 {
                 Queues::One(self.queue_of(id))
             } else {

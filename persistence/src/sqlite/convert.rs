@@ -9,8 +9,10 @@ use rusqlite::{Row, ToSql};
 
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::message::Message;
+use crate::stamp::Stamp;
 
-/// An id as SQL has it. Ids stay below 2^63; an open upper bound becomes the highest integer.
+/// An id or a time as SQL has it. Ids stay below 2^63; an open upper bound becomes the highest
+/// integer.
 pub(super) fn sql_id(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)
 }
@@ -24,15 +26,23 @@ impl ToSql for Text<'_> {
     }
 }
 
-/// The message in the columns `at` to `at + 3` of a row: exchange, routing key, properties, body.
-/// `None` if they do not hold what was written.
+/// The message in the columns from `at` on: arrived, flags, exchange, routing key, properties,
+/// body. `None` if they do not hold what was written.
 pub(super) fn message(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Message>> {
     let part = |column| row.get_ref(column).map(|value| value.as_bytes().ok());
-    let parts = (part(at)?, part(at + 1)?, part(at + 2)?, part(at + 3)?);
+    let parts = (part(at + 2)?, part(at + 3)?, part(at + 4)?, part(at + 5)?);
     let (Some(exchange), Some(routing_key), Some(properties), Some(body)) = parts else {
         return Ok(None);
     };
-    Ok(Message::try_new(exchange, routing_key, properties, body))
+    let message = Message::try_new(exchange, routing_key, properties, body);
+    Ok(message.zip(stamp(row, at)?).map(|(message, stamp)| message.stamped(stamp)))
+}
+
+/// The stamp in the columns from `at` on: arrived, flags. `None` if they do not hold one.
+pub(super) fn stamp(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Stamp>> {
+    let arrived_ms = row.get::<_, i64>(at)?.unsigned_abs();
+    let flags = u8::try_from(row.get::<_, i64>(at + 1)?);
+    Ok(flags.ok().map(|flags| Stamp { arrived_ms, flags }))
 }
 
 /// A failed write, by cause.

@@ -10,8 +10,8 @@ use super::runs::{BLOCK_LEN, BlockId, Run, Runs, block_of, id_at, place_of};
 use crate::change::Publish;
 use crate::ids::{IdSet, MessageId, QueueId};
 
-/// What a row costs on disk besides its parts: cell header, column types, id.
-const ROW_OVERHEAD_BYTES: u64 = 16;
+/// What a row costs on disk besides its parts: cell header, column types, id, stamp.
+const ROW_OVERHEAD_BYTES: u64 = 24;
 
 /// Rows that no queue holds are deleted between the others once they take this much...
 const WASTE_BYTES_MIN: u64 = 4 << 20;
@@ -107,6 +107,11 @@ impl Index {
                 touched(*id, block);
             }
         }
+    }
+
+    /// Whether a queue holds a message.
+    pub(super) fn holds(&self, queue: QueueId, id: MessageId) -> bool {
+        self.blocks.get(&block_of(id)).is_some_and(|block| block.runs.holds(queue, place_of(id)))
     }
 
     /// A block, if it has entries or rows.
@@ -233,6 +238,10 @@ mod tests {
         let (removed, touched) = remove(&mut index, 1, 1001..=9000);
         assert_eq!(removed, [(1030, 1030), (9000, 9000)]);
         assert_eq!(touched, [1, 8]);
+        for (queue, id, held) in [(1, 1000, true), (1, 1030, false), (2, 5000, true)] {
+            assert_eq!(index.holds(QueueId(queue), id), held, "{queue} {id}");
+            assert!(!index.holds(QueueId(3 - queue), id), "{id}");
+        }
         let backlog = index.backlog();
         assert_eq!(backlog[&QueueId(1)].iter().collect::<Vec<_>>(), [1000]);
         assert_eq!(backlog[&QueueId(2)].iter().collect::<Vec<_>>(), [5000]);

@@ -16,9 +16,11 @@ use rusqlite::Connection;
 use super::convert::sql_id;
 use super::index::Index;
 use super::messages;
+use super::progress::ProgressRows;
 use super::runs::{BlockId, block_of};
 use crate::change::Publish;
 use crate::ids::{MessageId, QueueId};
+use crate::progress::Progress;
 
 /// A block is open while it is one of the newest that got messages: connections that reserved
 /// their ids earlier may still hand them in. Later is right as well, only dearer.
@@ -38,10 +40,11 @@ const SWEEP_BYTES_PER_COMMIT: u64 = 1 << 20;
 /// A row of `settled`; they are numbered by commit.
 type SettledId = u64;
 
-/// The tables `message`, `block` and `settled`, and what is known of them in memory.
+/// The tables `message`, `block`, `settled` and `progress`, and what is known of them in memory.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) index: Index,
+    pub(super) progress: ProgressRows,
     /// The newest block that got a message.
     newest: BlockId,
     /// Blocks with rows of messages and none in `block`.
@@ -151,11 +154,21 @@ impl Log {
         }
     }
 
+    /// Notes what has happened to messages in a queue.
+    pub(super) fn put_progress(
+        &mut self,
+        connection: &Connection,
+        queue: QueueId,
+        progress: &[Progress],
+    ) -> rusqlite::Result<()> {
+        self.progress.put(connection, &self.index, queue, progress)
+    }
+
     /// Ends a commit: writes its row of `settled` and does its share of the clean-up.
     pub(super) fn finish(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.write_settled(connection)?;
         for block in std::mem::take(&mut self.wasteful) {
-            messages::prune(connection, &mut self.index, block)?;
+            self.prune(connection, block)?;
         }
         for block in std::mem::take(&mut self.revived) {
             self.list(connection, block)?;
@@ -253,7 +266,7 @@ impl Log {
         self.stale_since.remove(&block);
         if self.index.block(block).is_some_and(|entry| !entry.runs.is_empty() && entry.is_sparse())
         {
-            messages::prune(connection, &mut self.index, block)?;
+            self.prune(connection, block)?;
         }
         let Some(entry) = self.index.block_mut(block) else {
             return Ok(());
@@ -274,6 +287,12 @@ impl Log {
         Ok(())
     }
 
+    /// Deletes the rows of a block that nobody holds.
+    fn prune(&mut self, connection: &Connection, block: BlockId) -> rusqlite::Result<()> {
+        let gaps = messages::prune(connection, &mut self.index, block)?;
+        self.progress.prune(connection, block, &gaps)
+    }
+
     /// Deletes blocks that nobody holds anything of.
     fn sweep(
         &mut self,
@@ -281,14 +300,16 @@ impl Log {
         end: BlockId,
         budget_bytes: u64,
     ) -> rusqlite::Result<()> {
-        let mut listed = Vec::new();
+        let (mut gone, mut listed) = (Vec::new(), Vec::new());
         let (unlisted, stale_since) = (&mut self.unlisted, &mut self.stale_since);
         messages::sweep(connection, &mut self.index, end, budget_bytes, |block| {
             stale_since.remove(&block);
+            gone.push(block);
             if !unlisted.remove(&block) {
                 listed.push(block);
             }
         })?;
+        gone.into_iter().try_for_each(|block| self.progress.delete(connection, block))?;
         let mut delete = connection.prepare_cached("DELETE FROM block WHERE id = ?1")?;
         listed.into_iter().try_for_each(|block| delete.execute([sql_id(block)]).map(|_| ()))
     }

@@ -2,6 +2,7 @@
 //! durable log and the page-out file both have such a table.
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql};
@@ -11,6 +12,7 @@ use super::index::Index;
 use super::runs::{BLOCK_LEN, BlockId, id_at};
 use crate::change::{Publish, Queues};
 use crate::ids::QueueId;
+use crate::stamp::Stamp;
 
 /// Rows that are deleted at a time when a whole block is more than the budget.
 const SLICE_ROWS: u32 = 64;
@@ -19,15 +21,19 @@ const SLICE_ROWS: u32 = 64;
 /// are appended to the table.
 pub(super) fn insert(connection: &Connection, publishes: &[Publish]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO message (id, queues, exchange, routing_key, properties, body) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO message \
+             (id, queues, arrived, flags, exchange, routing_key, properties, body) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
     let mut column = QueuesColumn::default();
     for Publish { id, message, queues, .. } in publishes {
         column.set(queues);
+        let Stamp { arrived_ms, flags } = message.stamp();
         statement.execute((
             sql_id(*id),
             &column,
+            sql_id(arrived_ms),
+            flags,
             Text(message.exchange()),
             Text(message.routing_key()),
             message.properties(),
@@ -40,12 +46,16 @@ pub(super) fn insert(connection: &Connection, publishes: &[Publish]) -> rusqlite
 /// Writes messages that may be there already: an id always stands for the same message.
 pub(super) fn insert_again(connection: &Connection, publishes: &[Publish]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "INSERT OR IGNORE INTO message (id, exchange, routing_key, properties, body) \
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR IGNORE INTO message \
+             (id, arrived, flags, exchange, routing_key, properties, body) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     for Publish { id, message, .. } in publishes {
+        let Stamp { arrived_ms, flags } = message.stamp();
         statement.execute((
             sql_id(*id),
+            sql_id(arrived_ms),
+            flags,
             Text(message.exchange()),
             Text(message.routing_key()),
             message.properties(),
@@ -118,21 +128,21 @@ pub(super) fn sweep(
     Ok(())
 }
 
-/// Deletes the rows of a block that nobody holds and notes it in the index.
+/// Deletes the rows of a block that nobody holds and notes it in the index. Returns their places.
 pub(super) fn prune(
     connection: &Connection,
     index: &mut Index,
     block: BlockId,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Vec<RangeInclusive<u16>>> {
     let Some(entry) = index.block_mut(block) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let (held, gaps) = entry.runs.unheld();
-    for gap in gaps {
+    for gap in &gaps {
         delete(connection, block, *gap.start(), *gap.end())?;
     }
     entry.pruned(u64::from(held));
-    Ok(())
+    Ok(gaps)
 }
 
 fn delete(connection: &Connection, block: BlockId, first: u16, last: u16) -> rusqlite::Result<()> {

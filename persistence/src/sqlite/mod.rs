@@ -10,8 +10,10 @@ mod index;
 mod log;
 mod messages;
 mod paged;
+mod progress;
 mod read;
 mod recovery;
+mod remembered;
 mod runs;
 mod schema;
 
@@ -31,7 +33,9 @@ use connection::{Sync, checkpoint, files, lock, open_writer};
 use convert::{commit_error, open_error, open_io_error, sql_id};
 use log::Log;
 use paged::Paged;
+use progress::ProgressRows;
 use read::SqliteReader;
+use remembered::Remembered;
 
 /// Ids by which `meta.next_message_id` runs ahead of the ids that were written.
 const ID_RESERVE: u64 = 1 << 20;
@@ -47,6 +51,7 @@ pub struct SqliteStore {
     connection: Connection,
     paged: Paged,
     log: Log,
+    remembered: Remembered,
     /// What `meta.next_message_id` says.
     id_ceiling: MessageId,
     checkpointed: bool,
@@ -67,6 +72,7 @@ pub fn open(dir: &Path) -> Result<(SqliteStore, Recovered), OpenError> {
     schema::migrate(&mut connection, &path)?;
     let definitions = definitions::load(&connection).map_err(|error| open_error(&path, &error))?;
     let mut log = recovery::load(&connection, &path)?;
+    let (numbering, remembered) = Remembered::load(&connection, &path)?;
     let clean = recovery::meta(&connection, &path, "clean")? == 1;
     let id_ceiling = recovery::meta(&connection, &path, "next_message_id")?;
     let next_queue = recovery::meta(&connection, &path, "next_queue_id")?;
@@ -82,11 +88,15 @@ pub fn open(dir: &Path) -> Result<(SqliteStore, Recovered), OpenError> {
         backlog.remove(queue);
         log.settle_for_good(*queue);
     }
+    let (rows, progress) = ProgressRows::load(&connection, &path, &log.index)?;
+    log.progress = rows;
     begin_run(&mut connection, &mut log).map_err(|error| open_error(&path, &error))?;
 
     let recovered = Recovered {
         definitions,
         backlog,
+        progress,
+        remembered,
         next: NextIds { message: id_ceiling, queue: QueueId(next_queue) },
         clean,
     };
@@ -96,6 +106,7 @@ pub fn open(dir: &Path) -> Result<(SqliteStore, Recovered), OpenError> {
         connection,
         paged: Paged::create(dir)?,
         log,
+        remembered: numbering,
         id_ceiling,
         checkpointed: true,
         _lock: lock,
@@ -133,6 +144,14 @@ impl SqliteStore {
                 Change::Settle { queue, ids } => {
                     ids.iter().for_each(|ids| self.log.settle(*queue, ids));
                 }
+                Change::PutProgress { queue, progress } => {
+                    self.log.put_progress(&transaction, *queue, progress)?;
+                }
+                Change::Remember { owner, keys } => {
+                    self.remembered.put(&transaction, owner, keys)?;
+                }
+                Change::Forget { owner, keys } => remembered::forget(&transaction, owner, keys)?,
+                Change::ForgetOwner { owner } => remembered::forget_owner(&transaction, owner)?,
                 Change::DeleteQueue(queue) => {
                     self.log.settle_for_good(*queue);
                     definitions::apply(&transaction, change)?;
@@ -233,6 +252,7 @@ mod tests {
             auto_delete: false,
             arguments: "{}".to_owned(),
             delivered_to: 0,
+            keeps_for: String::new(),
         };
         store.commit(&Gathered::new(Vec::new(), vec![Change::PutQueue(record)])).unwrap();
         store.connection.pragma_update(None, "max_page_count", 60).unwrap();

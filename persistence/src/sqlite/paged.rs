@@ -43,6 +43,8 @@ impl Paged {
             .execute_batch(
                 "CREATE TABLE message (
                      id INTEGER PRIMARY KEY,
+                     arrived INTEGER NOT NULL,
+                     flags INTEGER NOT NULL,
                      exchange TEXT NOT NULL,
                      routing_key TEXT NOT NULL,
                      properties BLOB NOT NULL,

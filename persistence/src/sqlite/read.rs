@@ -3,18 +3,17 @@
 
 use std::path::Path;
 
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::{Connection, Row};
 
 use super::connection::{files, open_reader};
-use super::convert::{message, read_error, sql_id};
+use super::convert::{message, read_error, sql_id, stamp};
 use crate::error::{OpenError, ReadError};
 use crate::ids::MessageId;
-use crate::message::Message;
-use crate::store::{Found, Reader};
+use crate::store::{Found, Reader, Scanned};
 
-/// Ids with fewer others between them are read in one scan. A row that is skipped costs less than
+/// Ids with fewer others between them are read in one go. A row that is skipped costs less than
 /// a descent from the root, and neighbours mostly share a page.
-const SCAN_GAP_IDS: u64 = 8;
+const SKIP_IDS_MAX: u64 = 8;
 
 /// A reader of both files.
 pub(super) struct SqliteReader {
@@ -40,7 +39,7 @@ impl Reader for SqliteReader {
         };
         let ids = ids.get(..looked_at).unwrap_or(ids);
         if found.messages.len() < ids.len() {
-            let missing = without(ids, &found.messages);
+            let missing = without(ids, found.messages.iter().map(|(id, _)| *id));
             let paged = read_file(&mut self.paged, &missing, bytes_max)?;
             if let Some(last) = paged.stopped_at {
                 found.messages.retain(|(id, _)| *id < last);
@@ -53,11 +52,24 @@ impl Reader for SqliteReader {
         }
         Ok(found)
     }
+
+    fn scan(&mut self, ids: &[MessageId]) -> Result<Vec<Scanned>, ReadError> {
+        let mut found = scan_file(&mut self.durable, ids)?;
+        if found.len() < ids.len() {
+            let missing = without(ids, found.iter().map(|scanned| scanned.id));
+            let paged = scan_file(&mut self.paged, &missing)?;
+            if !paged.is_empty() {
+                found.extend(paged);
+                found.sort_unstable_by_key(|scanned| scanned.id);
+            }
+        }
+        Ok(found)
+    }
 }
 
-/// The ids that were not found; both lists increase.
-fn without(ids: &[MessageId], found: &[(MessageId, Message)]) -> Vec<MessageId> {
-    let mut found = found.iter().map(|(id, _)| *id).peekable();
+/// The ids that were not found; both increase.
+fn without(ids: &[MessageId], found: impl Iterator<Item = MessageId>) -> Vec<MessageId> {
+    let mut found = found.peekable();
     ids.iter().copied().filter(|id| found.next_if_eq(id).is_none()).collect()
 }
 
@@ -66,43 +78,65 @@ fn read_file(
     ids: &[MessageId],
     bytes_max: usize,
 ) -> Result<Found, ReadError> {
+    let sql = "SELECT id, arrived, flags, exchange, routing_key, properties, body FROM message \
+               WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
+    let mut found = Found::default();
+    found.messages.reserve(ids.len());
+    let mut bytes_left = bytes_max;
+    each_row(connection, sql, ids, |id, row| {
+        let Some(message) = message(row, 1)? else {
+            return Ok(Next::Damaged);
+        };
+        bytes_left = bytes_left.saturating_sub(message.size());
+        found.messages.push((id, message));
+        if bytes_left > 0 {
+            return Ok(Next::Row);
+        }
+        found.stopped_at = Some(id);
+        Ok(Next::Stop)
+    })?;
+    Ok(found)
+}
+
+/// Reads what lies before the bodies. SQLite knows a body's length without reading it.
+fn scan_file(connection: &mut Connection, ids: &[MessageId]) -> Result<Vec<Scanned>, ReadError> {
+    let sql = "SELECT id, arrived, flags, properties, length(body) FROM message \
+               WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
+    let mut found = Vec::with_capacity(ids.len());
+    each_row(connection, sql, ids, |id, row| {
+        let Some(stamp) = stamp(row, 1)? else {
+            return Ok(Next::Damaged);
+        };
+        let body_len = row.get::<_, i64>(4)?.unsigned_abs();
+        found.push(Scanned { id, stamp, properties: row.get(3)?, body_len });
+        Ok(Next::Row)
+    })?;
+    Ok(found)
+}
+
+/// What comes after a row.
+enum Next {
+    /// The next one.
+    Row,
+    /// Nothing, because it is enough.
+    Stop,
+    /// Nothing, because the row does not hold what was written.
+    Damaged,
+}
+
+/// Calls `each` with the rows of the given ids, which increase.
+fn each_row(
+    connection: &mut Connection,
+    sql: &str,
+    ids: &[MessageId],
+    mut each: impl FnMut(MessageId, &Row<'_>) -> rusqlite::Result<Next>,
+) -> Result<(), ReadError> {
     let sql_error = |error: rusqlite::Error| read_error(&error);
     let transaction = connection.transaction().map_err(sql_error)?;
-    let mut reading = Reading { found: Found::default(), bytes_left: bytes_max };
-    reading.found.messages.reserve(ids.len());
-    {
-        let mut statement = transaction
-            .prepare_cached(
-                "SELECT id, exchange, routing_key, properties, body FROM message \
-                 WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-            )
-            .map_err(sql_error)?;
-        for span in ids.chunk_by(|a, b| b - a <= SCAN_GAP_IDS) {
-            reading.span(&mut statement, span)?;
-            if reading.found.stopped_at.is_some() {
-                break;
-            }
-        }
-    }
-    transaction.commit().map_err(sql_error)?;
-    Ok(reading.found)
-}
-
-/// A read of one file under way.
-struct Reading {
-    found: Found,
-    bytes_left: usize,
-}
-
-impl Reading {
-    fn span(
-        &mut self,
-        statement: &mut CachedStatement<'_>,
-        ids: &[MessageId],
-    ) -> Result<(), ReadError> {
-        let sql_error = |error: rusqlite::Error| read_error(&error);
-        let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok(()) };
-        let mut wanted = ids.iter().copied().peekable();
+    let mut statement = transaction.prepare_cached(sql).map_err(sql_error)?;
+    for span in ids.chunk_by(|a, b| b - a <= SKIP_IDS_MAX) {
+        let (Some(first), Some(last)) = (span.first(), span.last()) else { continue };
+        let mut wanted = span.iter().copied().peekable();
         let mut rows = statement.query([sql_id(*first), sql_id(*last)]).map_err(sql_error)?;
         while let Some(row) = rows.next().map_err(sql_error)? {
             let id = row.get::<_, i64>(0).map_err(sql_error)?.unsigned_abs();
@@ -110,15 +144,13 @@ impl Reading {
             if wanted.next_if_eq(&id).is_none() {
                 continue;
             }
-            let message = message(row, 1).map_err(sql_error)?;
-            let message = message.ok_or_else(|| ReadError::Damaged(format!("message {id}")))?;
-            self.bytes_left = self.bytes_left.saturating_sub(message.size());
-            self.found.messages.push((id, message));
-            if self.bytes_left == 0 {
-                self.found.stopped_at = Some(id);
-                break;
+            match each(id, row).map_err(sql_error)? {
+                Next::Row => {}
+                Next::Stop => return Ok(()),
+                Next::Damaged => return Err(ReadError::Damaged(format!("message {id}"))),
             }
         }
-        Ok(())
     }
+    drop(statement);
+    transaction.commit().map_err(sql_error)
 }

@@ -115,7 +115,8 @@ fn queues(row: &Row<'_>) -> rusqlite::Result<Option<Vec<QueueId>>> {
     Ok(list.and_then(|list| list.split(',').map(|id| id.parse().ok().map(QueueId)).collect()))
 }
 
-fn rows(
+/// Calls `each` with the rows of a query; `Err` inside of its result says what is damaged.
+pub(super) fn rows(
     connection: &Connection,
     path: &Path,
     sql: &str,
@@ -130,7 +131,8 @@ fn rows(
     Ok(())
 }
 
-fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageId> {
+/// The number in a column; none that this crate writes is negative.
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageId> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }
 

@@ -119,6 +119,12 @@ impl Runs {
         }
     }
 
+    /// Whether a queue has an entry at a place.
+    pub(super) fn holds(&self, queue: QueueId, place: u16) -> bool {
+        let at = self.0.partition_point(|run| (run.queue, run.last) < (queue, place));
+        self.0.get(at).is_some_and(|run| run.queue == queue && run.first <= place)
+    }
+
     /// Whether no queue holds any of the block's messages.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,13 +1,15 @@
 //! What the tests of this crate share: the backends under test, and short ways to write changes.
 #![expect(dead_code, reason = "every test binary uses its own part of this")]
 
+pub(crate) mod definitions;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use leveret_persistence::memory::{self, MemoryDisk};
 use leveret_persistence::{
-    Batch, Change, Gathered, IdSet, Message, MessageId, Publish, QueueId, QueueRecord, Recovered,
-    Store, Upkeep, sqlite,
+    Batch, Change, Gathered, IdSet, Message, MessageId, Progress, Publish, QueueId, QueueRecord,
+    Recovered, RememberedKey, Stamp, Store, Upkeep, sqlite,
 };
 use tempfile::TempDir;
 
@@ -50,9 +52,16 @@ pub(crate) fn body(id: MessageId) -> Vec<u8> {
     format!("body of {id}").into_bytes()
 }
 
+/// The stamp of the message that the tests publish with an id.
+pub(crate) fn stamp(id: MessageId) -> Stamp {
+    let [.., flags] = id.to_be_bytes();
+    Stamp { arrived_ms: 1_795_379_430_000 + id, flags }
+}
+
 /// The message that the tests publish with an id.
 pub(crate) fn message(id: MessageId) -> Message {
-    Message::new(b"orders", format!("key.{id}").as_bytes(), &id.to_be_bytes(), &body(id))
+    let key = format!("key.{id}");
+    Message::new(b"orders", key.as_bytes(), &id.to_be_bytes(), &body(id)).stamped(stamp(id))
 }
 
 /// A durable publish.
@@ -71,6 +80,53 @@ pub(crate) fn settle(queue: u32, ids: RangeInclusive<MessageId>) -> Change {
     Change::Settle { queue: QueueId(queue), ids: vec![ids] }
 }
 
+/// The progress that the tests put for a message.
+pub(crate) fn progress(id: MessageId) -> Progress {
+    let [.., deliveries] = id.to_be_bytes();
+    let retries = u32::from(deliveries) / 2;
+    Progress { id, deliveries: deliveries.into(), retries, due_ms: 1_795_379_430_000 + id }
+}
+
+/// Puts the progress of messages.
+pub(crate) fn put_progress(queue: u32, ids: impl IntoIterator<Item = MessageId>) -> Change {
+    let progress = ids.into_iter().map(progress).collect();
+    Change::PutProgress { queue: QueueId(queue), progress }
+}
+
+/// The recovered progress, after checking that it is what was put, as lists of ids.
+pub(crate) fn progressed(recovered: &Recovered) -> BTreeMap<u32, Vec<MessageId>> {
+    let check = |found: &Progress| {
+        assert_eq!(*found, progress(found.id));
+        found.id
+    };
+    let ids = |list: &Vec<Progress>| list.iter().map(check).collect();
+    recovered.progress.iter().map(|(queue, list)| (queue.0, ids(list))).collect()
+}
+
+/// Remembers keys, which are texts, until a time.
+pub(crate) fn remember(owner: &str, keys: &[(&str, u64)]) -> Change {
+    let key = |(key, until_ms): &(&str, u64)| RememberedKey {
+        key: key.as_bytes().to_vec(),
+        until_ms: *until_ms,
+    };
+    Change::Remember { owner: owner.to_owned(), keys: keys.iter().map(key).collect() }
+}
+
+/// Forgets keys.
+pub(crate) fn forget(owner: &str, keys: &[&str]) -> Change {
+    let keys = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
+    Change::Forget { owner: owner.to_owned(), keys }
+}
+
+/// The recovered keys as texts, with their ends.
+pub(crate) fn remembered(recovered: &Recovered) -> BTreeMap<&str, Vec<(&str, u64)>> {
+    fn texts(keys: &[RememberedKey]) -> Vec<(&str, u64)> {
+        let text = |key| str::from_utf8(key).expect("the tests remember texts");
+        keys.iter().map(|key| (text(&key.key), key.until_ms)).collect()
+    }
+    recovered.remembered.iter().map(|(owner, keys)| (owner.as_str(), texts(keys))).collect()
+}
+
 /// The record of a queue.
 pub(crate) fn queue(id: u32) -> QueueRecord {
     QueueRecord {
@@ -81,6 +137,7 @@ pub(crate) fn queue(id: u32) -> QueueRecord {
         auto_delete: false,
         arguments: r#"{"x-max-length":10}"#.to_owned(),
         delivered_to: 0,
+        keeps_for: String::new(),
     }
 }
 
@@ -121,6 +178,7 @@ pub(crate) fn readable(store: &dyn Store, ids: &[MessageId]) -> Vec<MessageId> {
     let found = reader.read(ids, usize::MAX).expect("the read succeeds").messages;
     for (id, found) in &found {
         assert_eq!(found, &message(*id), "message {id}");
+        assert_eq!(found.stamp(), stamp(*id), "message {id}");
     }
     found.into_iter().map(|(id, _)| id).collect()
 }

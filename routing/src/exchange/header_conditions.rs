@@ -7,7 +7,7 @@ use std::sync::Arc;
 use amq_protocol::types::{AMQPValue, FieldTable};
 
 use crate::headers::HeaderValue;
-use crate::{Arguments, BindError, type_name};
+use crate::{Arguments, BindError, term, type_name};
 
 const X_MATCH: &str = "x-match";
 
@@ -119,7 +119,7 @@ impl XMatch {
             other => {
                 return Err(BindError::XMatchType {
                     type_name: type_name(other),
-                    value: value_text(other),
+                    value: term::of(other),
                 });
             }
         };
@@ -130,19 +130,5 @@ impl XMatch {
             b"any-with-x" => Ok(Self { require: Require::Any, with_x: true }),
             other => Err(BindError::XMatchValue(String::from_utf8_lossy(other).into_owned())),
         }
-    }
-}
-
-/// A value in a reply text. RabbitMQ prints an Erlang term; ours is the same for the types that
-/// people put there by mistake, numbers and booleans.
-fn value_text(value: &AMQPValue) -> String {
-    match HeaderValue::from(value) {
-        HeaderValue::Void => "undefined".to_owned(),
-        HeaderValue::Boolean(value) => value.to_string(),
-        HeaderValue::Integer(value) => value.to_string(),
-        HeaderValue::Float(bits) => format!("{:?}", f64::from_bits(bits)),
-        HeaderValue::Decimal(scale, value) => format!("{{{scale},{value}}}"),
-        HeaderValue::Bytes(bytes) => format!("<<\"{}\">>", String::from_utf8_lossy(&bytes)),
-        HeaderValue::Nested(_) => "[...]".to_owned(),
     }
 }

@@ -1,80 +1,37 @@
-//! What an exchange is, and which matching rule its type has. `graph.rs` keeps one [`Rule`] per
-//! exchange and tells it about every binding; `route.rs` asks it for targets. A new exchange type
-//! is a file in this folder and a variant here: the compiler lists the rest.
+//! What an exchange is. `exchange_type.rs` has its types, `options.rs` what its arguments mean, and
+//! `rule.rs` how it matches, with a file for each way. `graph.rs` keeps one [`Rule`] per exchange.
 
+mod choices;
+mod consistent_hash;
 mod direct;
+mod exchange_type;
 mod fanout;
 mod header_conditions;
 mod headers;
+mod modulus_hash;
+mod options;
+mod random;
+mod rule;
 mod topic;
 
 use std::fmt;
-use std::str::FromStr;
-
-use amq_protocol::types::AMQPValue;
 
 use crate::error::{DeclareError, InvalidArgument, Property};
-use crate::{Arguments, BindError, Binding, Name, type_name};
+use crate::{Arguments, Name};
 
+pub use exchange_type::{ExchangeType, UnknownExchangeType};
+pub use options::Deduplication;
+
+pub(crate) use consistent_hash::ConsistentHashRule;
 pub(crate) use direct::DirectRule;
 pub(crate) use fanout::FanoutRule;
 pub(crate) use headers::HeadersRule;
+pub(crate) use modulus_hash::ModulusHashRule;
+pub(crate) use random::RandomRule;
+pub(crate) use rule::Rule;
 pub(crate) use topic::{TopicRule, VisitedHashes};
 
-/// The argument that names the exchange for messages which match nothing.
-const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
-
-/// How an exchange matches messages to bindings. The default exchange has the type direct, as in
-/// RabbitMQ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ExchangeType {
-    /// The routing key equals the binding key.
-    Direct,
-    /// Every binding matches.
-    Fanout,
-    /// The binding key is a pattern of words.
-    Topic,
-    /// The message's headers fulfil the binding's arguments.
-    Headers,
-}
-
-impl ExchangeType {
-    /// The name on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Fanout => "fanout",
-            Self::Topic => "topic",
-            Self::Headers => "headers",
-        }
-    }
-}
-
-impl fmt::Display for ExchangeType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The name is not that of an exchange type: 406 `unknown exchange type '...'`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown exchange type")]
-pub struct UnknownExchangeType;
-
-impl FromStr for ExchangeType {
-    type Err = UnknownExchangeType;
-
-    fn from_str(name: &str) -> Result<Self, UnknownExchangeType> {
-        match name {
-            "direct" => Ok(Self::Direct),
-            "fanout" => Ok(Self::Fanout),
-            "topic" => Ok(Self::Topic),
-            "headers" => Ok(Self::Headers),
-            _ => Err(UnknownExchangeType),
-        }
-    }
-}
+use options::{Matching, Options};
 
 /// The properties of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,15 +48,15 @@ pub struct Exchange {
     pub internal: bool,
     /// The arguments of its declaration.
     pub arguments: Arguments,
-    /// From the arguments, so that the walk does not have to look it up for each message.
-    alternate: Option<Name>,
+    options: Options,
 }
 
 impl Exchange {
     /// An exchange as declared by `exchange.declare`.
     ///
     /// # Errors
-    /// The argument `alternate-exchange` is not a string.
+    /// An argument that means something to the broker has a type or a value that it cannot have, or
+    /// one that the type needs is missing. Arguments that mean nothing are kept, as in RabbitMQ.
     pub fn new(
         name: impl Into<Name>,
         kind: ExchangeType,
@@ -109,29 +66,40 @@ impl Exchange {
         arguments: impl Into<Arguments>,
     ) -> Result<Self, InvalidArgument> {
         let arguments = arguments.into();
-        let alternate = match arguments.get(ALTERNATE_EXCHANGE) {
-            None => None,
-            Some(AMQPValue::ShortString(name)) => Some(Name::from(name.as_str())),
-            // Names are UTF-8, so one that is not can only be the name of nothing.
-            Some(AMQPValue::LongString(name)) => {
-                Some(String::from_utf8_lossy(name.as_bytes()).into())
-            }
-            Some(other) => {
-                return Err(InvalidArgument {
-                    argument: ALTERNATE_EXCHANGE,
-                    type_name: type_name(other),
-                });
-            }
-        };
+        let options = Options::of(kind, &arguments)?;
         let name = name.into();
-        Ok(Self { name, kind, durable, auto_delete, internal, arguments, alternate })
+        Ok(Self { name, kind, durable, auto_delete, internal, arguments, options })
     }
 
     /// The exchange that gets what matches nothing here, from the argument `alternate-exchange`. It
     /// need not exist.
     #[must_use]
     pub fn alternate(&self) -> Option<&Name> {
-        self.alternate.as_ref()
+        self.options.alternate.as_ref()
+    }
+
+    /// Whether messages that ask for a delay wait here before they are matched: the type is
+    /// `x-delayed-message`, or the argument `x-delayed-exchange` is true, as LavinMQ has it.
+    #[must_use]
+    pub fn delays(&self) -> bool {
+        self.options.delays
+    }
+
+    /// How many messages a recent history exchange keeps for queues that are bound later; `None`
+    /// for one that keeps none.
+    #[must_use]
+    pub fn recent_history_length(&self) -> Option<u64> {
+        match self.options.matching {
+            Matching::RecentHistory { length } => Some(length),
+            _ => None,
+        }
+    }
+
+    /// How it drops messages that it has seen before, from the argument `x-message-deduplication`
+    /// and those beside it; `None` when it drops none.
+    #[must_use]
+    pub fn deduplication(&self) -> Option<&Deduplication> {
+        self.options.deduplication.as_ref()
     }
 
     /// Checks that declaring `received` may answer with this exchange, comparing what RabbitMQ
@@ -172,62 +140,5 @@ fn argument_text(value: Option<&Name>) -> String {
     match value {
         None => "none".to_owned(),
         Some(value) => format!("the value '{value}' of type 'longstr'"),
-    }
-}
-
-/// The matching rule of an exchange together with what it knows of the bindings.
-#[derive(Clone, Debug)]
-pub(crate) enum Rule {
-    /// The nameless exchange: every queue by its name, with no binding to keep.
-    Default,
-    Direct(DirectRule),
-    Fanout(FanoutRule),
-    Topic(TopicRule),
-    Headers(HeadersRule),
-}
-
-impl Rule {
-    /// The rule of a new exchange.
-    pub(crate) fn new(exchange: &Exchange) -> Self {
-        if exchange.name.is_empty() {
-            return Self::Default;
-        }
-        match exchange.kind {
-            ExchangeType::Direct => Self::Direct(DirectRule::default()),
-            ExchangeType::Fanout => Self::Fanout(FanoutRule::default()),
-            ExchangeType::Topic => Self::Topic(TopicRule::default()),
-            ExchangeType::Headers => Self::Headers(HeadersRule::default()),
-        }
-    }
-
-    /// Whether `binding` makes sense for this rule; asked before it is kept anywhere.
-    pub(crate) fn check(&self, binding: &Binding) -> Result<(), BindError> {
-        match self {
-            Self::Default => Err(BindError::DefaultExchange),
-            Self::Headers(_) => HeadersRule::check(binding),
-            Self::Direct(_) | Self::Fanout(_) | Self::Topic(_) => Ok(()),
-        }
-    }
-
-    /// Takes a new binding that [`Rule::check`] approved.
-    pub(crate) fn insert(&mut self, binding: &Binding) {
-        match self {
-            Self::Default => {}
-            Self::Direct(rule) => rule.insert(binding),
-            Self::Fanout(rule) => rule.insert(binding),
-            Self::Topic(rule) => rule.insert(binding),
-            Self::Headers(rule) => rule.insert(binding),
-        }
-    }
-
-    /// Forgets a binding that was inserted.
-    pub(crate) fn remove(&mut self, binding: &Binding) {
-        match self {
-            Self::Default => {}
-            Self::Direct(rule) => rule.remove(binding),
-            Self::Fanout(rule) => rule.remove(binding),
-            Self::Topic(rule) => rule.remove(binding),
-            Self::Headers(rule) => rule.remove(binding),
-        }
     }
 }

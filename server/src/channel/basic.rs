@@ -2,7 +2,7 @@
 
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::basic::{AMQPMethod, RecoverOk};
-use leveret_persistence::Message;
+use leveret_persistence::{Message, Stamp};
 
 use super::Mode;
 use super::content::Published;
@@ -13,11 +13,12 @@ use crate::connection::{Connection, Slot};
 use crate::limits::EXPIRATION_MAX_MS;
 use crate::protocol::content::{Content, Return, encode_return};
 use crate::protocol::properties::Properties;
-use crate::protocol::rewrite::{with_reply_to, without_header};
+use crate::protocol::rewrite::with_reply_to;
 use crate::protocol::{Fault, ReplyCode};
 use crate::queue::Command;
 use crate::queue::state::Outcome;
-use crate::vhost::publish::ExtraKeys;
+use crate::vhost::dispatch::{Outgoing, without_blind_copies};
+use crate::vhost::publish::Wishes;
 use crate::vhost::reply_to::{REPLY_TO, ReplyTo};
 
 impl Connection {
@@ -42,7 +43,8 @@ impl Connection {
                 self.settle(channel, nack.delivery_tag, nack.multiple, outcome)
             }
             AMQPMethod::Reject(reject) => {
-                let outcome = if reject.requeue { Outcome::Requeue } else { Outcome::Reject };
+                let outcome =
+                    if reject.requeue { Outcome::RequeueFailed } else { Outcome::Reject };
                 self.settle(channel, reject.delivery_tag, false, outcome)
             }
             AMQPMethod::Recover(recover) => {
@@ -76,17 +78,18 @@ impl Connection {
         let exchange = str::from_utf8(message.exchange()).unwrap_or_default();
         let routing_key = str::from_utf8(message.routing_key()).unwrap_or_default();
         let properties = Properties::parse(message.properties())?;
-        let (vhost, extra) = (&self.vhost, ExtraKeys::of(&properties)?);
-        let route = self.router.route(vhost, exchange, routing_key, &extra, &properties)?;
+        let (vhost, wishes) = (&self.vhost, Wishes::of(&properties)?);
+        let route = self.router.route(vhost, exchange, routing_key, &wishes, &properties)?;
         self.check_user_id(&properties)?;
         check_expiration(&properties)?;
         let persistent = properties.is_persistent();
-        let rewritten = self.rewritten(number, &message, &properties, extra.has_bcc)?;
+        let rewritten = self.rewritten(number, &message, &properties)?;
         let reply = exchange.is_empty() && ReplyTo::is_address(message.routing_key());
-        let message = rewritten.unwrap_or(message);
+        let stamp = Stamp { arrived_ms: self.read_ms, flags: wishes.flags };
+        let message = rewritten.unwrap_or(message).stamped(stamp);
         let routable = match reply {
             true => self.vhost.reply_to.is_waiting(message.routing_key()),
-            false => !route.targets.is_empty(),
+            false => route.is_routed,
         };
         self.has_published = true;
         let frame_max = self.frame_max;
@@ -98,12 +101,13 @@ impl Connection {
             Mode::Tx(_) | Mode::Plain => None,
         };
         let (id, returned) = (channel.id, mandatory && !routable);
-        let routed = Routed { message, route, persistent, channel: id, confirm, returned, reply };
+        let outgoing = Outgoing::new(message, route, persistent);
+        let routed = Routed { outgoing, channel: id, confirm, returned, reply };
         if let Mode::Tx(tx) = &mut channel.mode {
             return tx.publish(routed);
         }
         if returned {
-            encode_no_route(&mut self.out, number, &routed.message, frame_max);
+            encode_no_route(&mut self.out, number, &routed.outgoing.message, frame_max);
         }
         if routed.is_due() {
             self.publishes.add(routed);
@@ -118,39 +122,34 @@ impl Connection {
         Fault::new(ReplyCode::PreconditionFailed, text)
     }
 
-    /// The message with other properties, where the broker changes them: a direct `reply-to` is given its address,
-    /// and `BCC` is taken out.
+    /// The message with its address for direct replies, if it asks for them.
     fn rewritten(
         &mut self,
         number: u16,
         message: &Message,
         properties: &Properties<'_>,
-        has_bcc: bool,
     ) -> Result<Option<Message>, Fault> {
-        let mut changed = None;
-        if properties.reply_to() == Some(REPLY_TO) {
-            let channel = self.channel(number);
-            let consumer = channel.and_then(|channel| channel.reply_consumer.as_ref());
-            let Some(consumer) = consumer else {
-                let text = "fast reply consumer does not exist";
-                return Err(Fault::new(ReplyCode::PreconditionFailed, text));
-            };
-            changed = Some(with_reply_to(properties.raw(), consumer.address.name()));
+        if properties.reply_to() != Some(REPLY_TO) {
+            return Ok(None);
         }
-        if has_bcc {
-            let raw = changed.as_deref().unwrap_or(properties.raw());
-            changed = Some(without_header(raw, "BCC"));
-        }
-        Ok(changed.map(|properties| {
-            let (exchange, routing_key) = (message.exchange(), message.routing_key());
-            Message::new(exchange, routing_key, &properties, message.body())
-        }))
+        let channel = self.channel(number);
+        let consumer = channel.and_then(|channel| channel.reply_consumer.as_ref());
+        let Some(consumer) = consumer else {
+            let text = "fast reply consumer does not exist";
+            return Err(Fault::new(ReplyCode::PreconditionFailed, text));
+        };
+        let properties = with_reply_to(properties.raw(), consumer.address.name());
+        let (exchange, routing_key) = (message.exchange(), message.routing_key());
+        Ok(Some(Message::new(exchange, routing_key, &properties, message.body())))
     }
 
-    fn check_user_id(&self, properties: &Properties<'_>) -> Result<(), Fault> {
-        match properties.user_id() {
-            Some(claimed) if claimed != &*self.user.name && !self.user.is_impersonator() => {
-                let actual = &self.user.name;
+    fn check_user_id(&mut self, properties: &Properties<'_>) -> Result<(), Fault> {
+        let Some(claimed) = properties.user_id() else {
+            return Ok(());
+        };
+        match self.access.user() {
+            user if claimed != &*user.name && !user.is_impersonator() => {
+                let actual = &user.name;
                 let text = format!(
                     "user_id property set to '{claimed}' but authenticated user was '{actual}'"
                 );
@@ -221,6 +220,7 @@ pub(crate) fn encode_no_route(
     message: &Message,
     frame_max: u32,
 ) {
+    let message = without_blind_copies(message);
     let returned = Return {
         reply_code: ReplyCode::NoRoute,
         exchange: message.exchange(),

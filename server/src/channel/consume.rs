@@ -15,6 +15,7 @@ use crate::protocol::content::{Content, GetOk, encode_get_ok};
 use crate::protocol::{Fault, ReplyCode};
 use crate::queue::arguments::integer_of;
 use crate::queue::consumers::{ConsumeError, ConsumerSpec};
+use crate::queue::rules::QueueType;
 use crate::queue::state::Got;
 use crate::queue::{Command, QueueGone, Unreadable};
 use crate::vhost::queues::server_name;
@@ -70,6 +71,7 @@ impl Connection {
             return Ok(());
         };
         let priority = consume.arguments.inner().get("x-priority");
+        let timeout = consume.arguments.inner().get("x-consumer-timeout");
         let spec = ConsumerSpec {
             id,
             tag: Arc::clone(&tag),
@@ -77,9 +79,11 @@ impl Connection {
             channel_number: number,
             outbox,
             no_ack: consume.no_ack,
-            exclusive: consume.exclusive,
+            // As in RabbitMQ, a quorum queue is shared by whoever wants it.
+            exclusive: consume.exclusive && queue.kind == QueueType::Classic,
             priority: consumer_priority(priority)?,
             prefetch: channel.prefetch,
+            timeout_ms: timeout.and_then(integer_of).and_then(|ms| ms.try_into().ok()),
             channel_limit: Arc::clone(&channel.limit),
         };
         let joined = queue.ask(|reply| Command::Consume { spec: Box::new(spec), reply }).await;
@@ -170,6 +174,9 @@ impl Connection {
         let name = self.queue_name(number, get.queue.as_str())?;
         self.check(Right::Read, Resource::Queue(&name))?;
         let queue = self.vhost.queue(&name, self.id)?;
+        if queue.kind == QueueType::Quorum && queue.rules.load().single_active_consumer {
+            return Err(refusals::get_from_single_active(&name, &self.vhost.name));
+        }
         let (no_ack, frame_max) = (get.no_ack, self.frame_max);
         let Some(id) = self.channel(number).map(|channel| channel.id) else {
             return Ok(());

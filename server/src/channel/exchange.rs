@@ -89,8 +89,17 @@ impl Connection {
         let Bind { destination, source, routing_key, arguments, .. } = bind;
         let binding = exchange_binding(destination, source, routing_key, arguments);
         self.check_binding(&binding)?;
-        let ticket = self.vhost.bind(binding)?;
-        self.vhost.written(ticket).await
+        self.bind(binding).await
+    }
+
+    /// Binds, and gives a new binding what its exchange has kept for it.
+    pub(crate) async fn bind(&mut self, binding: Binding) -> Result<(), Fault> {
+        let (is_new, ticket) = self.vhost.bind(binding.clone())?;
+        self.vhost.written(ticket).await?;
+        if is_new {
+            self.vhost.replay(&binding).await;
+        }
+        Ok(())
     }
 
     async fn exchange_unbind(&mut self, unbind: Unbind) -> Result<(), Fault> {
@@ -102,7 +111,7 @@ impl Connection {
     }
 
     /// A binding needs `write` on its destination and `read` on its source, and may not touch the default exchange.
-    pub(crate) fn check_binding(&self, binding: &Binding) -> Result<(), Fault> {
+    pub(crate) fn check_binding(&mut self, binding: &Binding) -> Result<(), Fault> {
         check_not_default(&binding.source)?;
         let destination = match &binding.destination {
             Destination::Queue(name) => Resource::Queue(name),
@@ -112,7 +121,8 @@ impl Connection {
             }
         };
         self.check(Right::Write, destination)?;
-        self.check(Right::Read, Resource::Exchange(&binding.source))
+        self.check(Right::Read, Resource::Exchange(&binding.source))?;
+        self.check_topic_read(binding)
     }
 }
 

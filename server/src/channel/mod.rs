@@ -17,6 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::connection::ChannelId;
+use crate::connections::OpenChannel;
 use crate::protocol::Fault;
 use crate::queue::Queue;
 use crate::queue::consumers::{ChannelLimit, ConsumerId};
@@ -42,6 +43,8 @@ pub(crate) struct Channel {
     pub(crate) limit: Arc<ChannelLimit>,
     /// What an empty queue name means.
     last_queue: Option<String>,
+    /// Its place in its user's count.
+    _counted: OpenChannel,
 }
 
 /// Confirm and transaction mode exclude each other.
@@ -70,7 +73,7 @@ pub(crate) struct ReplyConsumer {
 }
 
 impl Channel {
-    pub(crate) fn new(id: ChannelId) -> Channel {
+    pub(crate) fn new(id: ChannelId, counted: OpenChannel) -> Channel {
         Channel {
             id,
             assembly: Assembly::Idle,
@@ -81,6 +84,7 @@ impl Channel {
             prefetch: 0,
             limit: Arc::default(),
             last_queue: None,
+            _counted: counted,
         }
     }
 

@@ -4,19 +4,23 @@ use amq_protocol::protocol::channel::{AMQPMethod as ChannelMethod, CloseOk, Flow
 use amq_protocol::protocol::confirm::{AMQPMethod as ConfirmMethod, SelectOk};
 use amq_protocol::protocol::tx::{self as tx_class, AMQPMethod as TxMethod};
 use amq_protocol::protocol::{AMQPClass, access};
-use leveret_persistence::{Batch, Change};
+use leveret_persistence::Change;
 
 use super::Mode;
 use super::basic::encode_no_route;
 use super::confirms::Confirms;
 use super::exchange::unimplemented;
-use super::publish::{Routed, dispatch};
+use super::publish::{Routed, due, outgoing};
 use super::tx::Tx;
+use crate::clock;
 use crate::connection::Connection;
 use crate::protocol::{Fault, ReplyCode};
 use crate::queue::state::Outcome;
 use crate::storage::awaited;
+use crate::vhost::admission::admit;
+use crate::vhost::dispatch::{Verdict, dispatch};
 use crate::vhost::refusals;
+use crate::vhost::relay::batch_of;
 
 impl Connection {
     /// Carries out a method of class `channel` on an open channel.
@@ -119,23 +123,31 @@ impl Connection {
 
     /// Everything of the transaction in one store batch, over all its queues; then the queues hear of it.
     async fn tx_commit(&mut self, number: u16) -> Result<(), Fault> {
-        let (published, settled) = self.tx(number)?.take();
+        let (mut published, settled) = self.tx(number)?.take();
         let storage = self.node.storage.clone();
-        let gone = settled.iter().filter(|(_, outcome)| *outcome != Outcome::Requeue);
-        let changes = gone
-            .map(|(unsettled, _)| Change::Settle {
-                queue: unsettled.queue.id,
-                ids: vec![unsettled.id..=unsettled.id],
-            })
-            .collect::<Vec<_>>();
-        let (batch, written) = awaited(Batch { changes, ..Batch::default() });
+        // What is rejected may have to go elsewhere, which its queue sees to.
+        let gone = settled.iter().filter(|(_, outcome)| *outcome == Outcome::Ack);
+        let settles = gone.map(|(unsettled, _)| Change::Settle {
+            queue: unsettled.queue.id,
+            ids: vec![unsettled.id..=unsettled.id],
+        });
+        let settles = settles.collect::<Vec<_>>();
         let (out, frame_max) = (&mut self.out, self.frame_max);
         for routed in published.iter().filter(|routed| routed.returned) {
-            encode_no_route(out, number, &routed.message, frame_max);
+            encode_no_route(out, number, &routed.outgoing.message, frame_max);
         }
         storage.committer.room().await;
-        let due: Vec<_> = published.into_iter().filter(Routed::is_due).collect();
-        dispatch(&self.vhost, due.into_iter(), batch).await;
+        let mut admission = admit(&self.vhost, outgoing(&mut published), clock::now_ms()).await;
+        let is_partial = published.iter().any(|r| r.outgoing.verdict == Verdict::Refused);
+        let mut batch = batch_of(&mut admission);
+        batch.changes.extend(settles);
+        let (batch, written) = awaited(batch);
+        let dead = std::mem::take(&mut admission.dead);
+        let count = published.len() + dead.len();
+        let published = published.into_iter().filter(Routed::is_due);
+        let messages = due(&self.vhost, published).chain(dead);
+        dispatch(&storage, count, messages, batch).await;
+        drop(admission);
         let written = written.await;
         let Some(channel) = self.channel(number) else {
             return Ok(());
@@ -149,6 +161,7 @@ impl Connection {
         self.settlements.send(true).await;
         self.channel_freed(number).await;
         match written {
+            Ok(Ok(_)) if is_partial => Err(refused("partial tx completion")),
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(refusals::store_failed()),
         }

@@ -1,26 +1,24 @@
 //! Publishes on their way to the store and the queues, gathered over one read of the socket: one store batch and one
 //! command a queue for all of them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use leveret_persistence::{Batch, Change, Completion, Message, Publish, QueueId, Ticket};
+use leveret_persistence::{Batch, Completion};
 
 use super::confirms::PublishRange;
+use crate::clock;
 use crate::connection::ChannelId;
 use crate::queue::Queue;
-use crate::queue::ready::Entry;
-use crate::storage::Storage;
 use crate::vhost::Vhost;
-use crate::vhost::publish::Route;
+use crate::vhost::admission::admit;
+use crate::vhost::dispatch::{Outgoing, Verdict, dispatch, without_blind_copies};
+use crate::vhost::relay::batch_of;
 
-/// A message that knows where it goes.
+/// A message that a client has published, and what its channel wants to know of it.
 #[derive(Debug)]
 pub(crate) struct Routed {
-    pub(crate) message: Message,
-    pub(crate) route: Arc<Route>,
-    /// Delivery mode 2.
-    pub(crate) persistent: bool,
+    pub(crate) outgoing: Outgoing,
     /// The channel it came on.
     pub(crate) channel: ChannelId,
     /// Its number on the channel, if it is to be confirmed.
@@ -34,17 +32,21 @@ pub(crate) struct Routed {
 impl Routed {
     /// Whether anything is left to be done for it.
     pub(crate) fn is_due(&self) -> bool {
-        self.reply || self.confirm.is_some() || !self.route.targets.is_empty()
+        self.reply || self.confirm.is_some() || !self.outgoing.route.targets.is_empty()
     }
 
-    /// Whether the store has to write it.
-    pub(crate) fn is_stored(&self) -> bool {
-        self.persistent && !self.route.stored.is_empty()
+    /// Whether its confirm has to wait for the store. That of a duplicate waits for the first one's.
+    fn waits_for_store(&self) -> bool {
+        self.outgoing.is_stored() || self.outgoing.verdict == Verdict::Duplicate
+    }
+
+    fn is_refused(&self) -> bool {
+        self.outgoing.verdict == Verdict::Refused
     }
 
     /// The same, no longer holding the read buffer it came in.
     pub(crate) fn detached(self) -> Routed {
-        Routed { message: self.message.compact(), ..self }
+        Routed { outgoing: self.outgoing.detached(), ..self }
     }
 }
 
@@ -68,6 +70,8 @@ pub(crate) struct Sent {
     pub(crate) after_store: Vec<ConfirmRun>,
     /// To be confirmed now: nothing of them has to be stored.
     pub(crate) now: Vec<ConfirmRun>,
+    /// To be answered with `basic.nack`: some queue does not take them.
+    pub(crate) refused: Vec<ConfirmRun>,
     /// The queues that ask their publishers to wait.
     pub(crate) held: Vec<Arc<Queue>>,
 }
@@ -83,12 +87,12 @@ impl Publishes {
 
     /// Whether any of them has to be stored.
     pub(crate) fn any_stored(&self) -> bool {
-        self.gathered.iter().any(Routed::is_stored)
+        self.gathered.iter().any(|routed| routed.outgoing.is_stored())
     }
 
     /// The channels that have published what must be stored and wait for no confirm of it.
     pub(crate) fn unconfirmed_channels(&self) -> HashSet<u16> {
-        let stored = self.gathered.iter().filter(|routed| routed.is_stored());
+        let stored = self.gathered.iter().filter(|routed| routed.outgoing.is_stored());
         let unconfirmed = stored.filter(|routed| routed.confirm.is_none());
         unconfirmed.map(|routed| routed.channel.number).collect()
     }
@@ -101,111 +105,42 @@ impl Publishes {
         stored: impl FnOnce() -> Completion,
     ) -> Sent {
         vhost.storage.committer.room().await;
+        let now_ms = clock::now_ms();
+        let mut admission = admit(vhost, outgoing(&mut self.gathered), now_ms).await;
+        let of = |kind: fn(&Routed) -> bool| confirm_runs(self.gathered.iter().filter(move |r| kind(r)));
         let mut sent = Sent {
             held: Vec::new(),
-            after_store: confirm_runs(self.gathered.iter().filter(|routed| routed.is_stored())),
-            now: confirm_runs(self.gathered.iter().filter(|routed| !routed.is_stored())),
+            after_store: of(|routed| !routed.is_refused() && routed.waits_for_store()),
+            now: of(|routed| !routed.is_refused() && !routed.waits_for_store()),
+            refused: of(Routed::is_refused),
         };
         let done = (!sent.after_store.is_empty()).then(stored);
-        let batch = Batch { done, ..Batch::default() };
-        sent.held = dispatch(vhost, self.gathered.drain(..), batch).await;
+        let batch = Batch { done, ..batch_of(&mut admission) };
+        let count = self.gathered.len() + admission.dead.len();
+        let messages = due(vhost, self.gathered.drain(..)).chain(admission.dead.drain(..));
+        sent.held = dispatch(&vhost.storage, count, messages, batch).await;
         sent
     }
 }
 
-/// Reserves ids, submits `batch` with the messages that have to be stored, and hands each queue its messages. Gives the
-/// queues that ask their publishers to wait.
-pub(crate) async fn dispatch(
+/// What these ask the queues about.
+pub(crate) fn outgoing(routed: &mut [Routed]) -> impl Iterator<Item = &mut Outgoing> {
+    routed.iter_mut().map(|routed| &mut routed.outgoing)
+}
+
+/// What goes to queues; direct replies go at once to who waits for them.
+pub(crate) fn due(
     vhost: &Vhost,
-    messages: impl ExactSizeIterator<Item = Routed>,
-    mut batch: Batch,
-) -> Vec<Arc<Queue>> {
-    let storage = &vhost.storage;
-    let first = storage.committer.reserve(messages.len() as u64);
-    let mut groups = Groups { expected: messages.len(), ..Groups::default() };
-    for (id, mut routed) in (first..).zip(messages) {
-        if let [_, _, ..] = routed.route.targets.as_slice() {
-            // One body for all queues, and none of them may hold the read buffer.
-            routed = routed.detached();
-        }
-        let is_stored = routed.is_stored();
-        let Routed { message, route, persistent, reply, .. } = routed;
+    routed: impl Iterator<Item = Routed>,
+) -> impl Iterator<Item = Outgoing> {
+    routed.filter_map(|Routed { outgoing, reply, .. }| {
         if reply {
-            vhost.reply_to.send(message.routing_key(), message.clone());
-            continue;
+            let message = without_blind_copies(&outgoing.message);
+            vhost.reply_to.send(outgoing.message.routing_key(), message);
+            return None;
         }
-        if is_stored {
-            let (message, queues) = (message.clone(), route.stored.clone());
-            batch.publishes.push(Publish { id, message, queues, durable: true });
-        }
-        groups.add(id, message, &route, persistent);
-    }
-    let is_empty = batch.publishes.is_empty() && batch.changes.is_empty() && batch.done.is_none();
-    let ticket = if is_empty { Ticket::NONE } else { storage.committer.submit(batch) };
-    let mut held = Vec::new();
-    for (queue, mut entries) in groups.groups {
-        for entry in entries.iter_mut().filter(|entry| entry.durable) {
-            entry.ticket = Some(ticket);
-        }
-        match queue.publish(entries).await {
-            Ok(()) if queue.flow.is_held() => held.push(queue),
-            Ok(()) => {}
-            Err(refused) => forget(storage, queue.id, &refused),
-        }
-    }
-    held
-}
-
-/// The queue was deleted meanwhile: the store must not keep what it will never deliver.
-fn forget(storage: &Storage, queue: QueueId, refused: &[Entry]) {
-    let stored = refused.iter().filter(|entry| entry.ticket.is_some());
-    let ids: Vec<_> = stored.map(|entry| entry.id..=entry.id).collect();
-    if !ids.is_empty() {
-        storage.committer.submit(Batch::change(Change::Settle { queue, ids }));
-    }
-}
-
-/// Messages by queue.
-#[derive(Default)]
-struct Groups {
-    /// The messages of the batch: what a queue gets at most.
-    expected: usize,
-    groups: Vec<(Arc<Queue>, Vec<Entry>)>,
-    index: HashMap<QueueId, usize>,
-}
-
-impl Groups {
-    fn add(&mut self, id: u64, message: Message, route: &Route, persistent: bool) {
-        let Some((last, others)) = route.targets.split_last() else {
-            return;
-        };
-        let mut entry = |queue: &Arc<Queue>, place: usize, message: Message| {
-            let durable = persistent && queue.stored;
-            let entry = Entry { id, message, ticket: None, durable, redelivered: false };
-            self.push(queue, place, entry);
-        };
-        for (place, queue) in others.iter().enumerate() {
-            entry(queue, place, message.clone());
-        }
-        entry(last, others.len(), message);
-    }
-
-    /// `place`: where the queue is if the batch so far went the same way, which is the usual case.
-    fn push(&mut self, queue: &Arc<Queue>, place: usize, entry: Entry) {
-        let (groups, capacity) = (&mut self.groups, self.expected);
-        let expected = groups.get(place).is_some_and(|(known, _)| Arc::ptr_eq(known, queue));
-        let place = if expected {
-            place
-        } else {
-            *self.index.entry(queue.id).or_insert_with(|| {
-                groups.push((Arc::clone(queue), Vec::with_capacity(capacity)));
-                groups.len() - 1
-            })
-        };
-        if let Some((_, entries)) = groups.get_mut(place) {
-            entries.push(entry);
-        }
-    }
+        Some(outgoing)
+    })
 }
 
 /// Joins the confirms of consecutive publishes of a channel.

@@ -5,6 +5,7 @@ use amq_protocol::protocol::queue::{
     AMQPMethod, Bind, BindOk, Declare, DeclareOk, Delete, DeleteOk, Purge, PurgeOk, Unbind,
     UnbindOk,
 };
+use amq_protocol::types::{AMQPValue, FieldTable};
 use leveret_routing::{Binding, Destination};
 
 use super::exchange::unimplemented;
@@ -12,7 +13,8 @@ use super::{Channel, clean_name};
 use crate::access::permissions::Right;
 use crate::connection::Connection;
 use crate::protocol::{Fault, ReplyCode};
-use crate::queue::{Command, Status};
+use crate::queue::rules::QueueType;
+use crate::queue::{Command, Queue, Status};
 use crate::vhost::queues::{QueueDeclare, server_name};
 use crate::vhost::refusals::{self, Resource};
 use crate::vhost::reply_to::{REPLY_TO, ReplyTo};
@@ -76,6 +78,7 @@ impl Connection {
         let named_by_server = name.is_empty();
         let name = if named_by_server { server_name("amq.gen-") } else { name };
         self.check(Right::Configure, Resource::Queue(&name))?;
+        self.check_dead_letter_rights(&name, &arguments)?;
         let declare =
             QueueDeclare { name, named_by_server, durable, exclusive, auto_delete, arguments };
         let queue = self.vhost.declare_queue(declare, self.id)?;
@@ -83,8 +86,23 @@ impl Connection {
             self.exclusive.push(queue.clone());
         }
         self.vhost.written(queue.created.get().copied()).await?;
-        let status = queue.ask(|reply| Command::Status { reply }).await.unwrap_or_default();
+        let status = queue.ask(|reply| Command::Status { used: true, reply }).await.unwrap_or_default();
         Ok((queue.name.to_string(), status))
+    }
+
+    /// A queue that dead-letters reads itself and writes to its dead-letter exchange, which need not be there.
+    fn check_dead_letter_rights(&mut self, name: &str, arguments: &FieldTable) -> Result<(), Fault> {
+        let Some(AMQPValue::LongString(exchange)) =
+            arguments.inner().get("x-dead-letter-exchange")
+        else {
+            return Ok(());
+        };
+        if self.vhost.topology().queues.contains_key(name) {
+            return Ok(());
+        }
+        self.check(Right::Read, Resource::Queue(name))?;
+        let exchange = String::from_utf8_lossy(exchange.as_bytes());
+        self.check(Right::Write, Resource::Exchange(&exchange))
     }
 
     async fn queue_declare_passive(
@@ -98,7 +116,7 @@ impl Connection {
         }
         self.check_any(Resource::Queue(&name))?;
         let queue = self.vhost.queue(&name, self.id)?;
-        let status = queue.ask(|reply| Command::Status { reply }).await;
+        let status = queue.ask(|reply| Command::Status { used: true, reply }).await;
         let gone = |_| refusals::not_found(Resource::Queue(&name), &self.vhost.name);
         let status = status.map_err(gone)?;
         Ok((name, status))
@@ -107,7 +125,7 @@ impl Connection {
     /// Declaring the address of a direct reply asks whether someone still waits there; the pseudo-queue always answers.
     fn reply_address_status(&self, name: String) -> Result<(String, Status), Fault> {
         if name == REPLY_TO || self.vhost.reply_to.is_waiting(name.as_bytes()) {
-            Ok((name, Status { ready: 0, consumers: 1 }))
+            Ok((name, Status { consumers: 1, ..Status::default() }))
         } else {
             Err(refusals::not_found(Resource::Queue(&name), &self.vhost.name))
         }
@@ -120,8 +138,7 @@ impl Connection {
         let binding = Binding { arguments: arguments.into(), ..binding };
         self.check_binding(&binding)?;
         self.vhost.queue(binding.destination.name(), self.id)?;
-        let ticket = self.vhost.bind(binding)?;
-        self.vhost.written(ticket).await
+        self.bind(binding).await
     }
 
     async fn queue_unbind(&mut self, channel: u16, unbind: Unbind) -> Result<(), Fault> {
@@ -158,7 +175,7 @@ impl Connection {
             source: clean_name(exchange).into(),
             routing_key: routing_key.into(),
             destination: Destination::Queue(name.into()),
-            arguments: amq_protocol::types::FieldTable::default().into(),
+            arguments: FieldTable::default().into(),
         })
     }
 
@@ -177,6 +194,7 @@ impl Connection {
         self.check(Right::Configure, Resource::Queue(&name))?;
         let deleted = match self.vhost.queue(&name, self.id) {
             Ok(queue) => {
+                check_deletion(&queue, delete, &self.vhost.name)?;
                 let deleted =
                     self.vhost.delete_queue(&queue, delete.if_unused, delete.if_empty).await?;
                 self.exclusive.retain(|known| known.id != queue.id);
@@ -198,6 +216,21 @@ impl Connection {
             None => Ok(clean_name(name)),
         }
     }
+}
+
+/// RabbitMQ's quorum queues do not know what it would take to keep these promises.
+fn check_deletion(queue: &Queue, delete: &Delete, vhost: &str) -> Result<(), Fault> {
+    let flag = match queue.kind {
+        QueueType::Classic => return Ok(()),
+        QueueType::Quorum if delete.if_unused => "if-unused",
+        QueueType::Quorum if delete.if_empty => "if-empty",
+        QueueType::Quorum => return Ok(()),
+    };
+    let queue = Resource::Queue(&queue.name).in_vhost(vhost);
+    let text = format!(
+        "cannot delete {queue}. queue.delete operations with {flag} flag set are not supported by quorum queues"
+    );
+    Err(Fault::new(ReplyCode::NotImplemented, text))
 }
 
 /// A count as the wire has it.

@@ -17,7 +17,7 @@ pub(crate) struct Tx {
 impl Tx {
     /// Keeps a publish.
     pub(crate) fn publish(&mut self, routed: Routed) -> Result<(), Fault> {
-        self.bytes += routed.message.size();
+        self.bytes += routed.outgoing.message.size();
         self.published.push(routed.detached());
         self.check()
     }

@@ -35,6 +35,9 @@ impl Connection {
             Event::ConsumerCancelled { channel, consumer } => {
                 self.consumer_cancelled(channel, consumer);
             }
+            Event::ConsumerTimedOut { channel, consumer } => {
+                return self.consumer_timed_out(channel, consumer).await;
+            }
             Event::Reply { channel, message } => self.deliver_reply(channel, &message),
             Event::Stored(result) => {
                 for run in self.in_store.pop_front().unwrap_or_default() {
@@ -96,7 +99,7 @@ impl Connection {
                 outbox.send(Event::Stored(result.map(drop).map_err(|_| StoreFailed)));
             })
         };
-        let Sent { after_store, now, held } = self.publishes.send(&self.vhost, stored).await;
+        let Sent { after_store, now, refused, held } = self.publishes.send(&self.vhost, stored).await;
         self.held_by.extend(held);
         for run in &after_store {
             if let Some((confirms, _)) = self.confirms_of(run.channel) {
@@ -110,6 +113,12 @@ impl Connection {
             let number = run.channel.number;
             if let Some((confirms, out)) = self.confirms_of(run.channel) {
                 confirms.confirm(run.range, |tag, multiple| encode_ack(out, number, tag, multiple));
+            }
+        }
+        for run in refused {
+            let number = run.channel.number;
+            if let Some((confirms, out)) = self.confirms_of(run.channel) {
+                confirms.confirm(run.range, |tag, multiple| encode_nack(out, number, tag, multiple));
             }
         }
     }
@@ -202,6 +211,19 @@ impl Connection {
         };
         let content = Content { properties: message.properties(), body: message.body() };
         encode_deliver(&mut self.out, id.number, &deliver, content, frame_max);
+    }
+
+    /// A consumer has held a message for too long, and its queue has taken it back: RabbitMQ takes the consumer off the queue,
+    /// or closes the channel of a client that would not understand that.
+    async fn consumer_timed_out(&mut self, id: ChannelId, consumer: ConsumerId) -> Result<(), Fault> {
+        if self.capabilities.consumer_cancel_notify {
+            self.consumer_cancelled(id, consumer);
+            return Ok(());
+        }
+        if self.channel_of(id).is_none() {
+            return Ok(());
+        }
+        self.channel_fault(id.number, refusals::acknowledgement_timed_out(id.number)).await
     }
 
     /// The queue of a consumer was deleted: RabbitMQ's consumer cancel notification, to clients that understand it.

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use leveret_persistence::Message;
 
 use super::{Connection, Slot};
+use crate::clock;
 use crate::channel::content::{Outcome, Published};
 use crate::protocol::content::{self, decode_ack, decode_content_header, decode_publish};
 use crate::protocol::frame::{Frame, FrameKind, next_frame, unexpected_frame};
@@ -29,6 +30,7 @@ pub(super) fn cut_whole_frames(buffer: &mut BytesMut, frame_max: u32) -> (Bytes,
 impl Connection {
     /// Serves the whole frames of one read, and hands on what they gathered.
     pub(super) async fn serve(&mut self, frames: &Bytes) -> Result<Next, Fault> {
+        self.read_ms = clock::now_ms();
         let mut from = 0;
         while let Some(frame) = next_frame(frames, from, self.frame_max)? {
             let (end, served) = match self.whole_message(frames, &frame) {

@@ -15,9 +15,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time;
 
 use super::close::connection_close;
-use super::{ClientCapabilities, ConnectionId, Opened};
-use crate::access::User;
+use super::{ClientCapabilities, ConnectionId, Opened, Outbox};
 use crate::access::sasl::{self, Credentials, Mechanism};
+use crate::access::user::User;
+use crate::access::user_access::UserAccess;
+use crate::connections::{ConnectionLimits, NotAdmitted};
 use crate::limits::{CHANNEL_MAX, FRAME_MAX, INITIAL_FRAME_MAX, LOGIN_FAILURE_DELAY};
 use crate::node::Node;
 use crate::protocol::frame::{
@@ -128,7 +130,7 @@ where
     }
     let Credentials { name, password } = sasl::credentials(mechanism, response.as_bytes())
         .map_err(|reason| Failed::RefusedSilently(format!("malformed SASL response: {reason}")))?;
-    node.access.login(&name, &password, peer).map_err(|refused| {
+    node.login(&name, password, peer).await.map_err(|refused| {
         tracing::warn!("{mechanism} login refused: user '{name}' - {refused}");
         let text = format!(
             "Login was refused using authentication mechanism {mechanism}. For details see the broker logfile."
@@ -172,24 +174,52 @@ fn open_vhost(
     open: &Open,
 ) -> Result<Opened, Fault> {
     let name = open.virtual_host.as_str();
-    let vhost = node
-        .vhosts
-        .get(name)
-        .ok_or_else(|| Fault::new(ReplyCode::NotAllowed, format!("vhost {name} not found")))?;
-    let permissions = user.permissions(name).cloned().ok_or_else(|| {
-        let text = format!("access to vhost '{name}' refused for user '{}'", user.name);
-        Fault::new(ReplyCode::NotAllowed, text)
+    let refused = |text: String| Fault::new(ReplyCode::NotAllowed, text);
+    let no_access = || format!("access to vhost '{name}' refused for user '{}'", user.name);
+    let vhost = node.registry.vhost(name);
+    let vhost = vhost.ok_or_else(|| refused(format!("vhost {name} not found")))?;
+    let (outbox, events) = Outbox::new();
+    let limits =
+        ConnectionLimits { vhost: vhost.connection_limit(), user: user.limits.max_connections };
+    let admitted = node.connections.admit(id, outbox.clone(), &user.name, &vhost.name, limits);
+    let admitted = admitted.map_err(|reason| match reason {
+        NotAdmitted::Stopping => stopping(),
+        NotAdmitted::VhostLimit(limit) => {
+            refused(format!("{}: connection limit ({limit}) is reached", no_access()))
+        }
+        NotAdmitted::UserLimit(limit) => refused(format!(
+            "connection refused for user '{}': user connection limit ({limit}) is reached",
+            user.name
+        )),
     })?;
+    // Only now, when a deletion finds this connection: one that came before is seen here.
+    let definitions = node.registry.now();
+    let known = definitions.users.get(&user.name);
+    if !known.is_some_and(|user| user.may_open(name)) {
+        return Err(refused(no_access()));
+    }
+    if !definitions.vhosts.get(name).is_some_and(|known| Arc::ptr_eq(known, &vhost)) {
+        return Err(refused(format!("vhost {name} not found")));
+    }
+    let access = UserAccess::new(node.registry.shared(), user, Arc::clone(&vhost.name));
     Ok(Opened {
         id,
-        user,
-        permissions,
-        vhost: Arc::clone(vhost),
+        access,
+        vhost,
+        admitted,
+        outbox,
+        events,
         capabilities,
         frame_max: tuned.frame_max,
         channel_max: tuned.channel_max,
         heartbeat_secs: tuned.heartbeat,
     })
+}
+
+/// RabbitMQ's words to who is there, or comes, when the broker stops.
+pub(crate) fn stopping() -> Fault {
+    let text = "broker forced connection closure with reason 'shutdown'";
+    Fault::new(ReplyCode::ConnectionForced, text)
 }
 
 fn start(node: &Node) -> Start {

@@ -8,17 +8,16 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
 use tokio::time;
 
 use super::handshake::{Failed, Wire, shake_hands};
 use super::heartbeat::Heartbeat;
 use super::task::{READ_BUFFER_MIN_BYTES, Task};
-use super::{Connection, Event, Opened, Outbox};
+use super::{Connection, Opened};
 use crate::channel::publish::Publishes;
 use crate::channel::settle::Settlements;
 use crate::node::Node;
-use crate::vhost::publish::{Publisher, Router};
+use crate::vhost::publish::Router;
 
 /// Connections that the operating system keeps until they are accepted; more are refused by it.
 const BACKLOG: i32 = 1024;
@@ -73,18 +72,13 @@ async fn serve(mut socket: TcpStream, peer: SocketAddr, node: Arc<Node>) {
     tracing::info!(
         connection = id.0,
         "connection {peer} accepted: user '{}' authenticated and granted access to vhost '{}'",
-        opened.user.name,
+        opened.access.user_name(),
         opened.vhost.name
     );
-    let (outbox, events) = Outbox::new();
-    let registry = Arc::clone(&node);
-    let Some(_registered) = registry.connections.register(id, outbox.clone()) else {
-        return;
-    };
     let heartbeat = Heartbeat::new(opened.heartbeat_secs, Instant::now());
     let task = Task {
         alarms: node.alarms.clone(),
-        connection: connection(node, opened, outbox, events),
+        connection: connection(node, opened),
         reader,
         writer,
         input,
@@ -95,29 +89,21 @@ async fn serve(mut socket: TcpStream, peer: SocketAddr, node: Arc<Node>) {
     task.run().await;
 }
 
-fn connection(
-    node: Arc<Node>,
-    opened: Opened,
-    outbox: Outbox,
-    events: mpsc::UnboundedReceiver<Event>,
-) -> Connection {
-    let publisher = Publisher {
-        user: Arc::clone(&opened.user.name),
-        permissions: Arc::clone(&opened.permissions),
-    };
+fn connection(node: Arc<Node>, opened: Opened) -> Connection {
     Connection {
         node,
         id: opened.id,
-        user: opened.user,
-        permissions: opened.permissions,
+        router: Router::new(&opened.vhost, opened.access.clone()),
+        access: opened.access,
+        admitted: opened.admitted,
         capabilities: opened.capabilities,
         frame_max: opened.frame_max,
         channel_max: opened.channel_max,
-        outbox,
-        events,
+        outbox: opened.outbox,
+        events: opened.events,
         out: BytesMut::new(),
+        read_ms: 0,
         channels: std::collections::HashMap::new(),
-        router: Router::new(&opened.vhost, publisher),
         vhost: opened.vhost,
         publishes: Publishes::default(),
         settlements: Settlements::default(),

@@ -59,8 +59,16 @@ impl Connection {
             );
             return Err(Fault::new(ReplyCode::NotAllowed, text));
         }
+        let limit = self.access.user().limits.max_channels;
+        let counted = self.admitted.open_channel(limit).map_err(|limit| {
+            let text = format!(
+                "number of channels opened for user '{}' has reached the maximum allowed user limit of {limit}",
+                self.access.user_name()
+            );
+            Fault::new(ReplyCode::NotAllowed, text)
+        })?;
         let id = ChannelId { serial: self.node.next_channel_serial(), number };
-        self.channels.insert(number, Slot::Open(Box::new(Channel::new(id))));
+        self.channels.insert(number, Slot::Open(Box::new(Channel::new(id, counted))));
         self.send(number, AMQPClass::Channel(ChannelMethod::OpenOk(OpenOk {})));
         Ok(())
     }

@@ -15,13 +15,15 @@ use std::sync::Arc;
 
 use amq_protocol::protocol::AMQPClass;
 use bytes::BytesMut;
+use leveret_routing::Binding;
 use tokio::sync::mpsc;
 
-use crate::access::User;
-use crate::access::permissions::{Permissions, Right};
+use crate::access::permissions::Right;
+use crate::access::user_access::UserAccess;
 use crate::channel::Channel;
 use crate::channel::publish::{ConfirmRun, Publishes};
 use crate::channel::settle::Settlements;
+use crate::connections::Admitted;
 use crate::node::Node;
 use crate::protocol::Fault;
 use crate::protocol::method::encode_method;
@@ -55,9 +57,11 @@ pub(crate) struct ClientCapabilities {
 /// What the handshake settled.
 pub(crate) struct Opened {
     pub(crate) id: ConnectionId,
-    pub(crate) user: Arc<User>,
-    pub(crate) permissions: Arc<Permissions>,
+    pub(crate) access: UserAccess,
     pub(crate) vhost: Arc<Vhost>,
+    pub(crate) admitted: Admitted,
+    pub(crate) outbox: Outbox,
+    pub(crate) events: mpsc::UnboundedReceiver<Event>,
     pub(crate) capabilities: ClientCapabilities,
     /// The largest frame either side may send, in bytes; 0 = no limit.
     pub(crate) frame_max: u32,
@@ -79,8 +83,10 @@ pub(crate) enum Slot {
 pub(crate) struct Connection {
     pub(crate) node: Arc<Node>,
     pub(crate) id: ConnectionId,
-    pub(crate) user: Arc<User>,
-    permissions: Arc<Permissions>,
+    /// What its user may do.
+    pub(crate) access: UserAccess,
+    /// Its place among the open connections.
+    admitted: Admitted,
     pub(crate) vhost: Arc<Vhost>,
     capabilities: ClientCapabilities,
     pub(crate) frame_max: u32,
@@ -101,6 +107,8 @@ pub(crate) struct Connection {
     held_by: Vec<Arc<Queue>>,
     /// The queues that are this connection's alone.
     pub(crate) exclusive: Vec<Arc<Queue>>,
+    /// When the frames being served were read, in milliseconds since the Unix epoch.
+    pub(crate) read_ms: u64,
     /// It has published since it was last asked to stop.
     pub(crate) has_published: bool,
 }
@@ -132,19 +140,34 @@ impl Connection {
     }
 
     /// Refuses with 403 if the user lacks the right.
-    pub(crate) fn check(&self, right: Right, resource: Resource<'_>) -> Result<(), Fault> {
+    pub(crate) fn check(&mut self, right: Right, resource: Resource<'_>) -> Result<(), Fault> {
         let (Resource::Queue(name) | Resource::Exchange(name)) = resource;
-        if self.permissions.allows(right, name) {
+        if self.access.current().0.allows(right, name) {
             Ok(())
         } else {
-            Err(refusals::access_refused(right, resource, &self.vhost.name, &self.user.name))
+            let user = self.access.user_name();
+            Err(refusals::access_refused(right, resource, &self.vhost.name, user))
         }
     }
 
     /// Whether the user has any right at all on the resource.
-    pub(crate) fn check_any(&self, resource: Resource<'_>) -> Result<(), Fault> {
+    pub(crate) fn check_any(&mut self, resource: Resource<'_>) -> Result<(), Fault> {
         let refused = self.check(Right::Configure, resource);
         let any = [Right::Write, Right::Read].into_iter().any(|r| self.check(r, resource).is_ok());
         if any { Ok(()) } else { refused }
+    }
+
+    /// Refuses with 403 a binding of a topic exchange whose routing key the user may not read.
+    pub(crate) fn check_topic_read(&mut self, binding: &Binding) -> Result<(), Fault> {
+        let source = &*binding.source;
+        if !self.vhost.is_topic(source) {
+            return Ok(());
+        }
+        if self.access.current().0.allows_topic(Right::Read, source, &binding.routing_key) {
+            return Ok(());
+        }
+        let user = self.access.user_name();
+        let (key, vhost) = (&binding.routing_key, &self.vhost.name);
+        Err(refusals::topic_refused(Right::Read, key, source, vhost, user))
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Event {
     Deliver { consumer: Arc<ConsumerSpec>, messages: Vec<Delivery> },
     /// The queue of a consumer is gone.
     ConsumerCancelled { channel: ChannelId, consumer: ConsumerId },
+    /// A consumer has held a message for too long: it is off the queue.
+    ConsumerTimedOut { channel: ChannelId, consumer: ConsumerId },
     /// A direct reply.
     Reply { channel: ChannelId, message: Message },
     /// The store has finished this connection's oldest unfinished batch: `Err` if it could not write it.

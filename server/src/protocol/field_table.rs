@@ -89,6 +89,18 @@ pub fn fields(fields: &[u8]) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
+/// The values of an array, in their order, each with its type octet in front. Stops at the first
+/// malformed one.
+pub(super) fn typed_values(array: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut reader = Reader::new(array);
+    std::iter::from_fn(move || {
+        let start = reader.position();
+        let value_type = reader.u8()?;
+        skip_value(&mut reader, value_type).ok()?;
+        array.get(start..reader.position())
+    })
+}
+
 /// Whether values have names: the difference between a table and an array.
 #[derive(Clone, Copy)]
 enum Names {

@@ -167,11 +167,17 @@ impl<'a> Properties<'a> {
         Some(table)
     }
 
+    /// The headers in their order, undecoded: whoever wants several of them finds them in one walk,
+    /// and reads them with [`Field::view`]. Does not allocate.
+    pub fn header_fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        field_table::fields(self.headers_raw().unwrap_or_default())
+    }
+
     /// One header, decoded, without decoding the others. Of two with one name the first counts, as
     /// in RabbitMQ.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<AMQPValue> {
-        field_table::fields(self.headers_raw()?)
+        self.header_fields()
             .find(|field| field.name == name.as_bytes())
             .and_then(|field: Field<'_>| field.decode())
     }

@@ -1,10 +1,12 @@
 //! Raw properties with one property changed and every other byte kept as the publisher sent it.
-//! Called by the channel (BCC, direct reply-to) and by dead-lettering (`x-death`, expiration).
+//! Called by the channel (BCC, direct reply-to), by dead-lettering (`x-death`, expiration) and by
+//! deliveries (`x-delivery-count`).
 //!
 //! All of it takes properties that [`Properties::parse`](super::properties::Properties::parse) has
 //! accepted. What comes back for others is of no use, but nothing panics.
 
 use super::field_table;
+use super::field_writer::FieldWriter;
 use super::properties::{Property, locate};
 use super::wire::{Reader, put_short_string};
 use amq_protocol::frame::WriteContext;
@@ -37,6 +39,29 @@ pub fn with_headers(raw: &[u8], headers: &FieldTable) -> Vec<u8> {
         .expect("writing to a vector does not fail")
         .write;
     replace(raw, Property::Headers, Some(&value))
+}
+
+/// The properties with the header `name`, a number of the broker such as `x-delivery-count`, instead
+/// of what the publisher may have sent under that name. RabbitMQ writes all of its numbers as a
+/// long (`l`), and sorts the headers by name when it adds one.
+#[must_use]
+pub fn with_header_number(raw: &[u8], name: &str, number: i64) -> Vec<u8> {
+    let mut own = FieldWriter::default();
+    own.long(name, number);
+    with_own_headers(raw, &own, &[])
+}
+
+/// The properties with the broker's `own` headers, without those in `dropped`, and sorted by name.
+/// Of several headers with one name the broker's stays, otherwise the first.
+pub(super) fn with_own_headers(raw: &[u8], own: &FieldWriter, dropped: &[&str]) -> Vec<u8> {
+    let theirs = headers(raw).unwrap_or_default();
+    let kept = field_table::fields(theirs)
+        .filter(|field| !dropped.iter().any(|name| name.as_bytes() == field.name));
+    let mut fields: Vec<_> = field_table::fields(own.as_bytes()).chain(kept).collect();
+    fields.sort_by_key(|field| field.name);
+    fields.dedup_by_key(|field| field.name);
+    let sorted: Vec<_> = fields.iter().map(|field| field.whole).collect();
+    replace(raw, Property::Headers, Some(&with_length(&sorted.concat())))
 }
 
 /// The properties with `reply_to`, a text of at most 255 bytes, whether there was one or not.

@@ -1,10 +1,11 @@
-//! The arguments of a queue: one row each with its name, the values it takes and whether they are acted on yet.
-//! Validation, equivalence on redeclare and the docs read the table. Texts are RabbitMQ's.
+//! The arguments of a queue: one row each with its name, the values it takes, the queue types that have it and the policy key
+//! that says the same. Validation, equivalence on redeclare, the rules of a queue and the docs read the table. Texts are
+//! RabbitMQ's.
 
 use amq_protocol::types::{AMQPValue, FieldTable};
 use leveret_routing::type_name;
 
-use super::state::Rules;
+use super::rules::QueueType;
 use crate::limits::EXPIRATION_MAX_MS;
 use crate::protocol::{Fault, ReplyCode};
 use crate::vhost::refusals::{self, Resource};
@@ -14,8 +15,9 @@ pub(crate) struct Argument {
     /// Its name in `queue.declare`.
     pub(crate) name: &'static str,
     takes: Takes,
-    /// What the broker does with it.
-    effect: Effect,
+    on: On,
+    /// The policy key that says the same, and who wins.
+    pub(crate) policy: Option<(&'static str, Merge)>,
 }
 
 /// The values that an argument takes.
@@ -29,6 +31,12 @@ enum Takes {
     Text,
     /// One of these; otherwise this error.
     OneOf(&'static [&'static str], Unknown),
+    /// What [`super::retry::Schedule`] reads.
+    RetryDelays,
+    /// The name of a header, or `true` for the usual one.
+    GroupHeader,
+    /// RabbitMQ does not look.
+    Anything,
 }
 
 /// How RabbitMQ says that a text is none of those it knows.
@@ -38,86 +46,174 @@ enum Unknown {
     QueueType,
 }
 
+/// The queue types that have an argument.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Effect {
-    Full,
-    /// Validated, kept, compared on redeclare; without effect in this version: see [`without_effect`].
-    Kept,
-    /// Without meaning on one node or in this store, as in RabbitMQ itself: nothing to say.
-    None,
-    /// Known to another queue type only: RabbitMQ refuses it on a classic queue.
-    OtherType,
+enum On {
+    Both,
+    Classic,
+    Quorum,
+    /// Types that are not here: RabbitMQ refuses it on the others.
+    Elsewhere,
+    /// Leveret's own: RabbitMQ takes it as one that nobody knows.
+    Ours,
+}
+
+/// What counts where an argument and a policy say something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Merge {
+    /// The smaller number.
+    Min,
+    /// The smaller number; the greater one if either is negative, that is, without limit.
+    MinOrUnlimited,
+    /// The argument.
+    Argument,
+    /// The argument on classic queues, the policy on quorum queues.
+    ByType,
 }
 
 const MILLISECONDS_MAX: Option<(i64, &str)> =
     Some((EXPIRATION_MAX_MS.cast_signed(), "value_too_large"));
 
-/// Every argument that RabbitMQ's classic queues know, and those it knows for other types only.
+/// Every argument that RabbitMQ knows for any type, and Leveret's own.
 pub(crate) const ARGUMENTS: &[Argument] = &[
-    integer("x-message-ttl", 0, MILLISECONDS_MAX, Effect::Kept),
-    integer("x-expires", 1, MILLISECONDS_MAX, Effect::Kept),
-    integer("x-max-length", 0, None, Effect::Kept),
-    integer("x-max-length-bytes", 0, None, Effect::Kept),
-    integer("x-max-priority", 0, Some((255, "max_value_exceeded")), Effect::Kept),
+    row("x-queue-type", Takes::OneOf(&["classic", "quorum"], Unknown::QueueType), On::Both),
+    integer("x-message-ttl", 0, MILLISECONDS_MAX, On::Both).policy("message-ttl", Merge::Min),
+    integer("x-expires", 1, MILLISECONDS_MAX, On::Both).policy("expires", Merge::Min),
+    integer("x-max-length", 0, None, On::Both).policy("max-length", Merge::Min),
+    integer("x-max-length-bytes", 0, None, On::Both).policy("max-length-bytes", Merge::Min),
     row(
         "x-overflow",
         Takes::OneOf(
             &["drop-head", "reject-publish", "reject-publish-dlx"],
             Unknown::Atom("invalid_overflow"),
         ),
-        Effect::Kept,
-    ),
-    row("x-dead-letter-exchange", Takes::Text, Effect::Kept),
-    row("x-dead-letter-routing-key", Takes::Text, Effect::Kept),
-    row("x-single-active-consumer", Takes::Boolean, Effect::Full),
-    row("x-queue-type", Takes::OneOf(&["classic"], Unknown::QueueType), Effect::Full),
+        On::Both,
+    )
+    .policy("overflow", Merge::ByType),
+    row("x-dead-letter-exchange", Takes::Text, On::Both)
+        .policy("dead-letter-exchange", Merge::Argument),
+    row("x-dead-letter-routing-key", Takes::Text, On::Both)
+        .policy("dead-letter-routing-key", Merge::Argument),
+    integer("x-max-priority", 0, Some((255, "max_value_exceeded")), On::Classic),
+    row("x-single-active-consumer", Takes::Boolean, On::Both),
+    row("x-queue-mode", Takes::Anything, On::Classic),
+    row("x-queue-version", Takes::Anything, On::Classic),
+    row("x-queue-master-locator", Takes::Text, On::Classic),
     row(
-        "x-queue-mode",
-        Takes::OneOf(&["default", "lazy"], Unknown::Atom("invalid_queue_mode")),
-        Effect::None,
+        "x-queue-leader-locator",
+        Takes::OneOf(
+            &["client-local", "balanced", "random", "least-leaders"],
+            Unknown::Atom("invalid_queue_locator_arg"),
+        ),
+        On::Both,
     ),
-    integer("x-queue-version", 1, Some((2, "unsupported_queue_version")), Effect::None),
-    row("x-queue-master-locator", Takes::Text, Effect::None),
-    row("x-queue-leader-locator", Takes::Text, Effect::None),
-    integer("x-delivery-limit", i64::MIN, None, Effect::OtherType),
-    integer("x-consumer-timeout", 0, None, Effect::OtherType),
-    integer("x-quorum-initial-group-size", 1, None, Effect::OtherType),
-    row("x-dead-letter-strategy", Takes::Text, Effect::OtherType),
-    row("x-max-age", Takes::Text, Effect::OtherType),
-    integer("x-stream-max-segment-size-bytes", 0, None, Effect::OtherType),
-    integer("x-stream-filter-size-bytes", 16, None, Effect::OtherType),
-    integer("x-initial-cluster-size", 1, None, Effect::OtherType),
+    row("x-delivery-limit", Takes::Anything, On::Quorum)
+        .policy("delivery-limit", Merge::MinOrUnlimited),
+    integer("x-consumer-timeout", 0, None, On::Quorum).policy("consumer-timeout", Merge::Min),
+    row(
+        "x-dead-letter-strategy",
+        Takes::OneOf(&["at-most-once", "at-least-once"], Unknown::Atom("invalid_dlx_strategy")),
+        On::Quorum,
+    )
+    .policy("dead-letter-strategy", Merge::Argument),
+    integer("x-consumer-disconnected-timeout", 0, None, On::Quorum),
+    integer("x-quorum-initial-group-size", 1, None, On::Quorum),
+    integer("x-max-in-memory-length", 0, None, On::Quorum),
+    integer("x-max-in-memory-bytes", 0, None, On::Quorum),
+    row("x-delayed-retry-type", Takes::Anything, On::Quorum),
+    row("x-delayed-retry-min", Takes::Anything, On::Quorum),
+    row("x-delayed-retry-max", Takes::Anything, On::Quorum),
+    row("x-max-age", Takes::Text, On::Elsewhere),
+    integer("x-stream-max-segment-size-bytes", 0, None, On::Elsewhere),
+    integer("x-stream-filter-size-bytes", 16, None, On::Elsewhere),
+    integer("x-initial-cluster-size", 1, None, On::Elsewhere),
+    row("x-retry-delays", Takes::RetryDelays, On::Ours).policy("retry-delays", Merge::Argument),
+    row("x-message-group-header", Takes::GroupHeader, On::Ours),
+    row("x-message-deduplication", Takes::Boolean, On::Ours),
+    row("x-deduplication-header", Takes::Text, On::Ours),
+    integer("x-cache-size", 1, None, On::Ours),
+    integer("x-cache-ttl", 1, MILLISECONDS_MAX, On::Ours),
 ];
 
-const fn row(name: &'static str, takes: Takes, effect: Effect) -> Argument {
-    Argument { name, takes, effect }
+const fn row(name: &'static str, takes: Takes, on: On) -> Argument {
+    Argument { name, takes, on, policy: None }
 }
 
 const fn integer(
     name: &'static str,
     min: i64,
     max: Option<(i64, &'static str)>,
-    effect: Effect,
+    on: On,
 ) -> Argument {
-    row(name, Takes::Integer { min, max }, effect)
+    row(name, Takes::Integer { min, max }, on)
 }
 
-/// The rules that a queue's arguments ask for, or RabbitMQ's refusal. Arguments that nobody knows are kept and ignored.
-pub(crate) fn rules(
+impl Argument {
+    const fn policy(self, key: &'static str, merge: Merge) -> Argument {
+        Argument { policy: Some((key, merge)), ..self }
+    }
+
+    /// The row of this name.
+    pub(crate) fn named(name: &str) -> Option<&'static Argument> {
+        ARGUMENTS.iter().find(|argument| argument.name == name)
+    }
+
+    fn is_on(&self, kind: QueueType) -> bool {
+        match self.on {
+            On::Both | On::Ours => true,
+            On::Classic => kind == QueueType::Classic,
+            On::Quorum => kind == QueueType::Quorum,
+            On::Elsewhere => false,
+        }
+    }
+}
+
+/// The type that the arguments ask for; `default` without one. RabbitMQ takes an empty text and `undefined` as none.
+pub(crate) fn queue_type(
     arguments: &FieldTable,
-    auto_delete: bool,
+    default: QueueType,
     queue: &str,
     vhost: &str,
-) -> Result<Rules, Fault> {
+) -> Result<QueueType, Fault> {
+    let Some(value) = arguments.inner().get("x-queue-type") else {
+        return Ok(default);
+    };
+    let invalid = |reason: &str| {
+        let resource = Resource::Queue(queue).in_vhost(vhost);
+        let text = format!("invalid arg 'x-queue-type' for {resource}: {reason}");
+        Fault::new(ReplyCode::PreconditionFailed, text)
+    };
+    match text(value).map_err(|reason| invalid(&reason))?.as_str() {
+        "" | "undefined" => Ok(default),
+        "classic" => Ok(QueueType::Classic),
+        "quorum" => Ok(QueueType::Quorum),
+        "stream" => {
+            Err(invalid("streams are not supported by this version: declare a classic or quorum queue"))
+        }
+        other => Err(invalid(&format!("\"unsupported queue type '{other}'\""))),
+    }
+}
+
+/// Refuses as RabbitMQ does what a queue of this type cannot be declared with. Arguments that nobody knows are kept and ignored.
+pub(crate) fn check(
+    arguments: &FieldTable,
+    kind: QueueType,
+    queue: &str,
+    vhost: &str,
+) -> Result<(), Fault> {
     for argument in ARGUMENTS {
         let Some(value) = arguments.inner().get(argument.name) else {
             continue;
         };
         let resource = Resource::Queue(queue).in_vhost(vhost);
         let name = argument.name;
-        if argument.effect == Effect::OtherType {
+        if name == "x-queue-type" {
+            continue;
+        }
+        if !argument.is_on(kind) {
+            let kind = kind.as_str();
             let text =
-                format!("invalid arg '{name}' for {resource} of queue type rabbit_classic_queue");
+                format!("invalid arg '{name}' for {resource} of queue type rabbit_{kind}_queue");
             return Err(Fault::new(ReplyCode::PreconditionFailed, text));
         }
         if name == "x-dead-letter-exchange" && !matches!(value, AMQPValue::LongString(_)) {
@@ -125,7 +221,7 @@ pub(crate) fn rules(
                 format!("invalid type '{}' for arg '{name}' in {resource}", type_name(value));
             return Err(Fault::new(ReplyCode::PreconditionFailed, text));
         }
-        if let Err(reason) = argument.takes.check(value) {
+        if let Err(reason) = argument.check(value) {
             let text = format!("invalid arg '{name}' for {resource}: {reason}");
             return Err(Fault::new(ReplyCode::PreconditionFailed, text));
         }
@@ -139,31 +235,24 @@ pub(crate) fn rules(
         );
         return Err(Fault::new(ReplyCode::PreconditionFailed, text));
     }
-    let single_active_consumer =
-        matches!(arguments.inner().get("x-single-active-consumer"), Some(AMQPValue::Boolean(true)));
-    Ok(Rules { auto_delete, single_active_consumer })
+    Ok(())
 }
 
-/// The arguments of a new queue that are kept and do nothing yet: for the log, so that nobody relies on them.
-pub(crate) fn without_effect(arguments: &FieldTable) -> impl Iterator<Item = &'static str> {
-    let kept = ARGUMENTS.iter().filter(|argument| argument.effect == Effect::Kept);
-    kept.map(|argument| argument.name).filter(|name| arguments.contains_key(name))
-}
-
-/// Whether a redeclare names the same arguments. Only those in the table are compared, integers by value and not by width.
+/// Whether a redeclare names the same arguments. Only those that the queue's type knows are compared, integers by value and
+/// not by width; the type is compared first, and as none what the vhost's default is.
 pub(crate) fn check_equivalent(
     received: &FieldTable,
     current: &FieldTable,
+    types: [QueueType; 2],
     queue: &str,
     vhost: &str,
 ) -> Result<(), Fault> {
-    let classic = AMQPValue::LongString("classic".into());
-    for argument in ARGUMENTS {
-        let [new, old] = [received, current].map(|table| {
-            let value = table.inner().get(argument.name);
-            // An absent type is the default one.
-            value.or_else(|| (argument.name == "x-queue-type").then_some(&classic))
-        });
+    let [new, old] = types.map(|kind| AMQPValue::LongString(kind.as_str().into()));
+    check_same("x-queue-type", Resource::Queue(queue), vhost, Some(&new), Some(&old))?;
+    let [_, kind] = types;
+    let known = ARGUMENTS.iter().filter(|argument| argument.is_on(kind));
+    for argument in known.filter(|argument| argument.name != "x-queue-type") {
+        let [new, old] = [received, current].map(|table| table.inner().get(argument.name));
         check_same(argument.name, Resource::Queue(queue), vhost, new, old)?;
     }
     Ok(())
@@ -197,23 +286,10 @@ pub(crate) fn check_same(
     Err(refusals::inequivalent(name, resource, vhost, &received, &current))
 }
 
-impl Takes {
+impl Argument {
     fn check(&self, value: &AMQPValue) -> Result<(), String> {
-        match self {
-            Takes::Integer { min, max } => {
-                let number = integer_of(value)
-                    .ok_or_else(|| format!("\"expected integer, got {}\"", type_name(value)))?;
-                if number == 0 && *min == 1 {
-                    return Err("{value_zero,0}".to_owned());
-                }
-                if number < *min {
-                    return Err(format!("{{value_negative,{number}}}"));
-                }
-                match max {
-                    Some((max, reason)) if number > *max => Err(format!("{{{reason},{number}}}")),
-                    _ => Ok(()),
-                }
-            }
+        match &self.takes {
+            Takes::Integer { min, max } => check_integer(value, *min, *max),
             Takes::Boolean => match value {
                 AMQPValue::Boolean(_) => Ok(()),
                 other => Err(unacceptable(other)),
@@ -229,11 +305,50 @@ impl Takes {
                     Unknown::QueueType => format!("\"unsupported queue type '{text}'\""),
                 })
             }
+            Takes::RetryDelays => match super::retry::Schedule::parse(value) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            },
+            Takes::GroupHeader => match value {
+                AMQPValue::Boolean(_) | AMQPValue::LongString(_) => Ok(()),
+                other => Err(unacceptable(other)),
+            },
+            Takes::Anything if self.name == "x-queue-version" => check_version(value),
+            Takes::Anything => Ok(()),
         }
     }
 }
 
-fn text(value: &AMQPValue) -> Result<String, String> {
+fn check_integer(
+    value: &AMQPValue,
+    min: i64,
+    max: Option<(i64, &'static str)>,
+) -> Result<(), String> {
+    let number =
+        integer_of(value).ok_or_else(|| format!("\"expected integer, got {}\"", type_name(value)))?;
+    if number == 0 && min == 1 {
+        return Err("{value_zero,0}".to_owned());
+    }
+    if number < min {
+        return Err(format!("{{value_negative,{number}}}"));
+    }
+    match max {
+        Some((max, reason)) if number > max => Err(format!("{{{reason},{number}}}")),
+        _ => Ok(()),
+    }
+}
+
+/// RabbitMQ 4.3 has but one version of classic queues left.
+fn check_version(value: &AMQPValue) -> Result<(), String> {
+    match integer_of(value) {
+        Some(2) => Ok(()),
+        Some(other) => Err(format!("\"unsupported queue version '{other}'\"")),
+        None => Err(format!("\"expected integer, got {}\"", type_name(value))),
+    }
+}
+
+/// The text of a long string, or RabbitMQ's words for what is none.
+pub(crate) fn text(value: &AMQPValue) -> Result<String, String> {
     match value {
         AMQPValue::LongString(text) => Ok(String::from_utf8_lossy(text.as_bytes()).into_owned()),
         other => Err(unacceptable(other)),
@@ -262,6 +377,8 @@ fn shown(value: &AMQPValue) -> String {
     match value {
         AMQPValue::LongString(text) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
         AMQPValue::Boolean(value) => value.to_string(),
+        AMQPValue::Float(value) => value.to_string(),
+        AMQPValue::Double(value) => value.to_string(),
         other => match integer_of(other) {
             Some(number) => number.to_string(),
             None => format!("{other:?}"),
@@ -270,67 +387,4 @@ fn shown(value: &AMQPValue) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(name: &str, value: AMQPValue) -> FieldTable {
-        let mut table = FieldTable::default();
-        table.insert(name.into(), value);
-        table
-    }
-
-    #[test]
-    fn bad_values_are_refused_in_rabbitmqs_words() {
-        let long = |text: &str| AMQPValue::LongString(text.into());
-        let prefix = |name: &str| format!("invalid arg '{name}' for queue 'q' in vhost '/'");
-        let cases = [
-            ("x-message-ttl", AMQPValue::LongInt(-1), ": {value_negative,-1}"),
-            ("x-message-ttl", long("5"), ": \"expected integer, got longstr\""),
-            ("x-expires", AMQPValue::LongInt(0), ": {value_zero,0}"),
-            (
-                "x-expires",
-                AMQPValue::LongLongInt(315_360_000_001),
-                ": {value_too_large,315360000001}",
-            ),
-            ("x-max-length", AMQPValue::LongInt(-1), ": {value_negative,-1}"),
-            ("x-max-priority", AMQPValue::LongInt(300), ": {max_value_exceeded,300}"),
-            ("x-overflow", long("x"), ": invalid_overflow"),
-            ("x-overflow", AMQPValue::LongInt(1), ": {unacceptable_type,signedint}"),
-            ("x-single-active-consumer", long("true"), ": {unacceptable_type,longstr}"),
-            ("x-queue-type", long("foo"), ": \"unsupported queue type 'foo'\""),
-            ("x-dead-letter-routing-key", long("k"), ": routing_key_but_no_dlx_defined"),
-            ("x-delivery-limit", AMQPValue::LongInt(1), " of queue type rabbit_classic_queue"),
-        ];
-        for (name, value, reason) in cases {
-            let fault = rules(&table(name, value), false, "q", "/").unwrap_err();
-            assert_eq!(fault.explanation, format!("{}{reason}", prefix(name)));
-            assert_eq!(fault.code, ReplyCode::PreconditionFailed);
-        }
-    }
-
-    #[test]
-    fn a_redeclare_compares_known_arguments_by_value() {
-        let int = |value| table("x-max-length", AMQPValue::LongInt(value));
-        let long = |value| table("x-max-length", AMQPValue::LongLongInt(value));
-        let none = FieldTable::default();
-        let unknown = table("x-anything", AMQPValue::LongInt(1));
-        let classic = table("x-queue-type", AMQPValue::LongString("classic".into()));
-        for (received, current) in [(&int(1), &long(1)), (&unknown, &none), (&classic, &none)] {
-            check_equivalent(received, current, "q", "/").unwrap();
-        }
-        let text = |received: &FieldTable, current: &FieldTable| {
-            let fault = check_equivalent(received, current, "q", "/").unwrap_err();
-            fault.explanation.into_owned()
-        };
-        let start = "inequivalent arg 'x-max-length' for queue 'q' in vhost '/': received";
-        assert_eq!(text(&int(1), &int(2)), format!("{start} '1' but current is '2'"));
-        assert_eq!(
-            text(&int(1), &none),
-            format!("{start} the value '1' of type 'signedint' but current is none")
-        );
-        assert_eq!(
-            text(&none, &long(1)),
-            format!("{start} none but current is the value '1' of type 'long'")
-        );
-    }
-}
+mod tests;

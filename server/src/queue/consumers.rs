@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use leveret_persistence::{Message, MessageId};
 
+use super::rules::Rules;
 use crate::connection::{ChannelId, Outbox};
 use crate::limits::{CONSUMER_UNACKED_MAX, CONSUMER_WINDOW_BYTES, CONSUMER_WINDOW_MESSAGES};
 
@@ -28,6 +29,8 @@ pub(crate) struct ConsumerSpec {
     pub(crate) priority: i64,
     /// Deliveries it may hold unacknowledged; 0 = no limit asked for.
     pub(crate) prefetch: u16,
+    /// `x-consumer-timeout` in milliseconds: takes the place of the queue's.
+    pub(crate) timeout_ms: Option<u64>,
     /// The channel's limit over all its consumers (`basic.qos` with `global`).
     pub(crate) channel_limit: Arc<ChannelLimit>,
 }
@@ -98,12 +101,22 @@ impl Consumer {
     }
 
     fn has_prefetch(&self) -> bool {
-        let limit = match (self.spec.no_ack, self.spec.prefetch) {
+        self.unacked < self.unacked_max()
+    }
+
+    fn unacked_max(&self) -> u32 {
+        match (self.spec.no_ack, self.spec.prefetch) {
             (true, _) => u32::MAX,
             (false, 0) => CONSUMER_UNACKED_MAX,
             (false, prefetch) => u32::from(prefetch),
-        };
-        self.unacked < limit
+        }
+    }
+
+    /// Counts a delivery of `bytes` against it.
+    fn count(&mut self, bytes: usize) {
+        self.unacked += u32::from(!self.spec.no_ack);
+        self.window_messages += 1;
+        self.window_bytes += bytes;
     }
 
     fn has_window(&self) -> bool {
@@ -209,9 +222,7 @@ impl Consumers {
                     consumer.in_ring = false;
                     continue;
                 }
-                consumer.unacked += u32::from(!consumer.spec.no_ack);
-                consumer.window_messages += 1;
-                consumer.window_bytes += bytes;
+                consumer.count(bytes);
                 consumer.in_ring = consumer.has_room();
                 if consumer.in_ring {
                     ring.push_back(id);
@@ -220,6 +231,45 @@ impl Consumers {
             }
         }
         None
+    }
+
+    /// The consumer of this id, if it has room; counts one delivery of `bytes` against it. Its turn stays what it was.
+    pub(crate) fn take_turn_of(&mut self, id: ConsumerId, bytes: usize) -> Option<Arc<ConsumerSpec>> {
+        let consumer = self.all.iter_mut().find(|c| c.spec.id == id && c.in_ring)?;
+        if !consumer.spec.no_ack && !consumer.spec.channel_limit.take() {
+            return None;
+        }
+        consumer.count(bytes);
+        let spec = Arc::clone(&consumer.spec);
+        if !consumer.has_room() {
+            consumer.in_ring = false;
+            for (_, ring) in &mut self.rings {
+                ring.retain(|other| *other != id);
+            }
+        }
+        Some(spec)
+    }
+
+    /// How many messages the consumers would take now.
+    pub(crate) fn capacity(&self) -> u64 {
+        let with_room = self.all.iter().filter(|consumer| consumer.in_ring);
+        let room = with_room.map(|consumer| {
+            let window = CONSUMER_WINDOW_MESSAGES - consumer.window_messages;
+            u64::from(window.min(consumer.unacked_max() - consumer.unacked))
+        });
+        room.sum()
+    }
+
+    /// How long a consumer may hold a message, in milliseconds.
+    pub(crate) fn timeout(&self, id: ConsumerId, rules: &Rules) -> Option<u64> {
+        let consumer = self.all.iter().find(|consumer| consumer.spec.id == id)?;
+        consumer.spec.timeout_ms.or(rules.consumer_timeout_ms)
+    }
+
+    /// Whether any consumer is limited in that.
+    pub(crate) fn any_timeout(&self, rules: &Rules) -> bool {
+        let limited = |consumer: &Consumer| consumer.spec.timeout_ms.is_some();
+        rules.consumer_timeout_ms.is_some() || self.all.iter().any(limited)
     }
 
     /// Whether anyone has room for a message.

@@ -2,26 +2,45 @@
 
 pub(crate) mod arguments;
 pub(crate) mod consumers;
+pub(crate) mod delay;
+mod dispatch;
+pub(crate) mod dying;
+pub(crate) mod entry;
 pub(crate) mod flow;
+mod groups;
+mod lane;
 #[cfg(test)]
 mod model;
-pub(crate) mod ready;
+mod ready;
+pub(crate) mod recovered;
+pub(crate) mod retry;
+pub(crate) mod rules;
+pub(crate) mod sequences;
+pub(crate) mod settings;
 pub(crate) mod state;
 mod task;
+mod timers;
 pub(crate) mod unacked;
+mod waiting;
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
 use amq_protocol::types::FieldTable;
-use leveret_persistence::{QueueId, Ticket};
+use arc_swap::ArcSwap;
+use leveret_persistence::{Message, MessageId, QueueId, Ticket};
 use leveret_routing::Name;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::{ChannelId, ConnectionId};
+use crate::vhost::gate::Gate;
+use crate::vhost::policy::Effective;
 use consumers::{ConsumeError, ConsumerId, ConsumerSpec};
+use entry::Entry;
 use flow::Flow;
-use ready::Entry;
-use state::{DeleteRefusal, Got, Outcome};
+use rules::{Keeps, QueueType, Rules};
+use sequences::Publisher;
+use state::{Counts, DeleteRefusal, Got, Outcome, Room};
 pub(crate) use task::start;
 use unacked::DeliveryRange;
 
@@ -34,11 +53,20 @@ pub(crate) struct Queue {
     /// Durable and not exclusive: it and its persistent messages survive a restart.
     pub(crate) stored: bool,
     pub(crate) auto_delete: bool,
+    pub(crate) kind: QueueType,
+    /// Whose messages it keeps; those of an exchange are kept in a queue that clients do not see.
+    pub(crate) keeps: Keeps,
     /// The connection that alone may use it.
     pub(crate) owner: Option<ConnectionId>,
     pub(crate) arguments: Arc<FieldTable>,
     /// The submission that made it durable: a second declare waits for it as the first did.
     pub(crate) created: OnceLock<Ticket>,
+    /// What its task goes by, for others to look at.
+    pub(crate) rules: ArcSwap<Rules>,
+    /// The policies that these come from.
+    pub(crate) policy: ArcSwap<Effective>,
+    /// Where publishers ask if it may refuse them.
+    pub(crate) gate: Arc<Gate>,
     /// Whether publishers are to wait.
     pub(crate) flow: Arc<Flow>,
     pub(crate) inbox: Inbox,
@@ -87,6 +115,26 @@ pub(crate) enum Command {
     ChannelFreed {
         channel: ChannelId,
     },
+    /// How much it takes, before something is published to a queue that refuses what is over its limit.
+    Room {
+        reply: oneshot::Sender<Room>,
+    },
+    /// Other rules from now on.
+    Rules(Box<Rules>),
+    /// Its ready messages, where they stay.
+    Peek {
+        reply: oneshot::Sender<Vec<(MessageId, Option<Message>)>>,
+    },
+    /// Its messages that wait for their time.
+    ListWaiting {
+        offset: usize,
+        limit: usize,
+        reply: oneshot::Sender<Vec<WaitingMessage>>,
+    },
+    /// What numbering publishers have sent.
+    ListPublishers {
+        reply: oneshot::Sender<Vec<Publisher>>,
+    },
     Purge {
         reply: oneshot::Sender<usize>,
     },
@@ -95,18 +143,40 @@ pub(crate) enum Command {
         if_empty: bool,
         reply: oneshot::Sender<Result<usize, DeleteRefusal>>,
     },
+    /// `used`: somebody declares it, which counts against `x-expires`.
     Status {
+        used: bool,
         reply: oneshot::Sender<Status>,
     },
     /// The broker stops: remember what was delivered and end.
     Stop,
 }
 
-/// Counts of `queue.declare-ok`.
+/// How a queue is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Status {
+    /// Messages ready to be delivered.
     pub(crate) ready: usize,
+    /// Messages delivered and not settled.
+    pub(crate) unacked: usize,
+    /// Messages that wait for their time.
+    pub(crate) waiting: usize,
     pub(crate) consumers: usize,
+    /// Bytes of body of the ready messages.
+    pub(crate) ready_bytes: u64,
+    /// What the messages cost in memory, in bytes.
+    pub(crate) memory_bytes: usize,
+    pub(crate) counts: Counts,
+}
+
+/// A message that waits for its time.
+#[derive(Clone, Debug)]
+pub(crate) struct WaitingMessage {
+    pub(crate) id: MessageId,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) due_ms: u64,
+    /// How often it was tried.
+    pub(crate) retries: u32,
 }
 
 /// Where the answer to a `basic.get` goes.
@@ -132,6 +202,11 @@ impl Queue {
             Command::Publish(_)
             | Command::Consume { .. }
             | Command::Get { .. }
+            | Command::Room { .. }
+            | Command::Rules(_)
+            | Command::Peek { .. }
+            | Command::ListWaiting { .. }
+            | Command::ListPublishers { .. }
             | Command::Purge { .. }
             | Command::Delete { .. }
             | Command::Status { .. }
@@ -167,6 +242,22 @@ impl Queue {
     }
 }
 
+/// Joins ids into runs; they come mostly in order.
+pub(crate) fn ranges(ids: Vec<MessageId>) -> Vec<RangeInclusive<MessageId>> {
+    ids.into_iter().fold(Vec::new(), extend_ranges)
+}
+
+fn extend_ranges(
+    mut ranges: Vec<RangeInclusive<MessageId>>,
+    id: MessageId,
+) -> Vec<RangeInclusive<MessageId>> {
+    match ranges.last_mut() {
+        Some(last) if last.end().checked_add(1) == Some(id) => *last = *last.start()..=id,
+        _ => ranges.push(id..=id),
+    }
+    ranges
+}
+
 fn entries_of(command: Command) -> Vec<Entry> {
     match command {
         Command::Publish(entries) => entries,
@@ -188,9 +279,14 @@ impl Queue {
             durable: false,
             stored: false,
             auto_delete: false,
+            kind: QueueType::Classic,
+            keeps: Keeps::ForClients,
             owner: None,
             arguments: Arc::default(),
             created: OnceLock::new(),
+            rules: ArcSwap::default(),
+            policy: ArcSwap::default(),
+            gate: Arc::new(Gate::open(u64::from(id))),
             flow: Arc::default(),
             inbox: Inbox { ordered, feedback },
         };

@@ -1,34 +1,45 @@
 //! The task that owns one queue: takes commands from the inbox in batches, lets `state.rs` decide, carries out its effects.
 
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
 use leveret_persistence::{
-    Batch, Change, Found, IdSet, MessageId, Publish, QueueId, Queues, ReadError,
+    Batch, Change, Found, MessageId, Publish, QueueId, Queues, ReadError, Scanned,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time;
 
 use super::consumers::ConsumerSpec;
+use super::dispatch::Moment;
+use super::dying::Leaving;
 use super::flow::Flow;
-use super::state::{Got, Rules, State};
-use super::{Command, GetReply, Inbox, Queue, Status, Unreadable, entries_of};
+use super::recovered::Backlog;
+use super::rules::Rules;
+use super::state::{Got, State};
+use super::{
+    Command, GetReply, Inbox, Queue, Status, Unreadable, WaitingMessage, entries_of, extend_ranges,
+    ranges,
+};
+use crate::clock;
 use crate::connection::{ChannelId, Event};
 use crate::limits::{
     QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_INBOX_BATCHES, QUEUE_LOAD_BYTES,
 };
 use crate::storage::{Storage, Written, awaited};
 use crate::vhost::Vhost;
+use crate::vhost::relay::{self, Source};
 
 /// What the store answered to a read.
 type Loaded = Result<Found, ReadError>;
 
+/// Messages on their way to other queues: gives back those that were refused, and how many there were in all.
+type Carried = Pin<Box<dyn Future<Output = (usize, Vec<Leaving>)> + Send>>;
+
 /// Starts the task of a queue with the backlog that the store kept for it; `handle` is completed with its inbox.
 pub(crate) fn start(
     rules: Rules,
-    backlog: IdSet,
-    delivered_to: MessageId,
+    backlog: Backlog,
     storage: Storage,
     vhost: Weak<Vhost>,
     handle: impl FnOnce(Inbox, Arc<Flow>) -> Queue,
@@ -41,13 +52,15 @@ pub(crate) fn start(
         id: queue.id,
         name: Arc::clone(&queue.name),
         stored: queue.stored,
-        state: State::new(rules, backlog, delivered_to),
+        state: State::new(rules, backlog, clock::now_ms()),
         flow,
         storage,
         vhost,
         ordered: ordered_commands,
         feedback: feedback_commands,
         load: None,
+        measure: None,
+        carried: None,
         paging: None,
         has_paged_out: false,
         waiting_gets: VecDeque::new(),
@@ -70,6 +83,11 @@ struct Task {
     feedback: mpsc::Receiver<Command>,
     /// The read under way, and the ids it is for.
     load: Option<(Vec<MessageId>, oneshot::Receiver<Loaded>)>,
+    /// The sizes that were asked for.
+    measure: Option<oneshot::Receiver<Result<Vec<Scanned>, ReadError>>>,
+    /// Messages on their way to other queues. Their queues' inboxes may be full: this queue must not wait for them, or two that
+    /// dead-letter into each other would wait for ever.
+    carried: Option<Carried>,
     /// Told when the store has written what was submitted so far, while memory is short.
     paging: Option<Written>,
     /// Whether the store may hold transient messages of it.
@@ -96,6 +114,7 @@ impl Task {
         let mut ordered = Vec::with_capacity(QUEUE_BATCH_COMMANDS);
         while self.end.is_none() {
             let takes_publishes = self.paging.is_none();
+            let deadline = self.state.next_deadline();
             tokio::select! {
                 biased;
                 taken = self.feedback.recv_many(&mut feedback, QUEUE_BATCH_COMMANDS) => {
@@ -107,6 +126,14 @@ impl Task {
                     self.load = None;
                     self.take_loaded(&asked, loaded);
                 }
+                sizes = answered(&mut self.measure), if self.measure.is_some() => {
+                    self.measure = None;
+                    self.take_measured(sizes);
+                }
+                (count, refused) = arrived(&mut self.carried), if self.carried.is_some() => {
+                    self.carried = None;
+                    self.state.moved(count, refused, clock::now_ms());
+                }
                 () = written(&mut self.paging), if self.paging.is_some() => self.paging = None,
                 taken = self.ordered.recv_many(&mut ordered, QUEUE_BATCH_COMMANDS),
                     if takes_publishes =>
@@ -115,6 +142,7 @@ impl Task {
                         break;
                     }
                 }
+                () = until(deadline), if deadline.is_some() => {}
                 () = time::sleep(QUEUE_FLOW_PATIENCE), if self.flow.is_held() => {
                     self.state.stall_consumers();
                 }
@@ -123,7 +151,8 @@ impl Task {
                 self.handle(command);
             }
             self.deliver();
-            if self.state.is_abandoned() && self.end.is_none() {
+            let is_over = self.state.is_abandoned() || self.state.is_unused(clock::now_ms());
+            if is_over && self.end.is_none() {
                 if let Some(vhost) = self.vhost.upgrade() {
                     vhost.queue_abandoned(self.id, &self.name);
                 }
@@ -140,14 +169,16 @@ impl Task {
         match command {
             Command::Publish(entries) => self.state.publish(entries),
             Command::Settle { channel, ranges, outcome, stored } => {
-                self.state.settle(channel, &ranges, outcome, stored);
+                self.state.settle(channel, &ranges, outcome, stored, clock::now_ms());
             }
             Command::Consume { spec, reply } => drop(reply.send(self.state.consume(*spec))),
             Command::Cancel { id, reply } => {
-                self.state.cancel(id);
+                self.state.cancel(id, clock::now_ms());
                 reply.send(()).ok();
             }
-            Command::CloseChannel { channel } => self.state.close_channel(channel),
+            Command::CloseChannel { channel } => {
+                self.state.close_channel(channel, clock::now_ms());
+            }
             Command::Get { channel, no_ack, reply } => {
                 self.waiting_gets.push_back((channel, no_ack, reply));
                 self.answer_gets();
@@ -162,13 +193,49 @@ impl Task {
                 let verdict = verdict.map(|()| self.delete());
                 reply.send(verdict).ok();
             }
-            Command::Status { reply } => {
-                // Counts as RabbitMQ's: what a consumer could have had is delivered first.
-                self.deliver();
-                let (ready, consumers) = (self.state.ready_count(), self.state.consumer_count());
-                reply.send(Status { ready, consumers }).ok();
+            Command::Status { used, reply } => {
+                if used {
+                    self.state.used(clock::now_ms());
+                }
+                reply.send(self.status()).ok();
             }
+            Command::Room { reply } => {
+                // What a consumer could have had takes no room.
+                self.deliver();
+                reply.send(self.state.room()).ok();
+            }
+            Command::Rules(rules) => self.state.set_rules(*rules, clock::now_ms()),
+            Command::Peek { reply } => drop(reply.send(self.state.peek())),
+            Command::ListWaiting { offset, limit, reply } => {
+                let listed = self.state.waiting().list(offset, limit);
+                let listed =
+                    listed.map(|(due_ms, id, retries)| WaitingMessage { id, due_ms, retries });
+                reply.send(listed.collect()).ok();
+            }
+            Command::ListPublishers { reply } => drop(reply.send(self.state.publishers())),
             Command::Stop => self.stop(),
+        }
+    }
+
+    fn status(&mut self) -> Status {
+        // Counts as RabbitMQ's: what a consumer could have had is delivered first.
+        self.deliver();
+        Status {
+            ready: self.state.ready_count(),
+            unacked: self.state.unacked_count(),
+            waiting: self.state.waiting().len(),
+            consumers: self.state.consumer_count(),
+            ready_bytes: self.state.ready_body_bytes(),
+            memory_bytes: self.state.memory(),
+            counts: self.state.counts(),
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now_ms: clock::now_ms(),
+            committed: self.storage.committer.committed(),
+            memory_limit: self.storage.memory_limit(self.counted_memory),
         }
     }
 
@@ -183,9 +250,9 @@ impl Task {
     }
 
     fn answer_gets(&mut self) {
-        let committed = self.storage.committer.committed();
+        let moment = self.moment();
         while let Some((channel, no_ack, reply)) = self.waiting_gets.pop_front() {
-            match self.state.get(channel, no_ack, committed) {
+            match self.state.get(channel, no_ack, moment) {
                 Got::Loading => {
                     self.waiting_gets.push_front((channel, no_ack, reply));
                     return;
@@ -220,11 +287,11 @@ impl Task {
     }
 
     fn deliver(&mut self) {
-        let committed = self.storage.committer.committed();
-        let limit = self.storage.memory_limit(self.counted_memory);
-        self.state.dispatch(limit, committed);
+        let moment = self.moment();
+        self.state.dispatch(moment);
         self.state.flush(send_deliveries);
         self.carry_out();
+        self.carry_on(moment.now_ms);
         let memory = self.state.memory();
         self.flow.hold(self.state.is_ahead_of_consumers());
         let store_runs = !self.storage.committer.failed();
@@ -241,8 +308,13 @@ impl Task {
         let effects = std::mem::take(&mut self.state.effects);
         let mut ids = ranges(effects.settled);
         ids.extend(effects.settled_set.iter().fold(Vec::new(), extend_ranges));
-        let changes =
-            if ids.is_empty() { Vec::new() } else { vec![Change::Settle { queue: self.id, ids }] };
+        let mut changes = Vec::new();
+        if !ids.is_empty() {
+            changes.push(Change::Settle { queue: self.id, ids });
+        }
+        if !effects.progress.is_empty() {
+            changes.push(Change::PutProgress { queue: self.id, progress: effects.progress });
+        }
         self.has_paged_out |= !effects.page_out.is_empty();
         let paged: Vec<MessageId> = effects.page_out.iter().map(|(id, _)| *id).collect();
         let publishes: Vec<Publish> = effects
@@ -267,9 +339,48 @@ impl Task {
             self.storage.reader.read(ids, QUEUE_LOAD_BYTES, tell);
             self.load = Some((effects.load, answer));
         }
+        if !effects.measure.is_empty() {
+            let (done, answer) = oneshot::channel();
+            self.storage.reader.scan(effects.measure, Box::new(move |sizes| drop(done.send(sizes))));
+            self.measure = Some(answer);
+        }
         for spec in effects.cancelled {
             let cancelled = Event::ConsumerCancelled { channel: spec.channel, consumer: spec.id };
             spec.outbox.send(cancelled);
+        }
+        for spec in effects.timed_out {
+            tracing::warn!(queue = %self.name, consumer = %spec.tag, "held a message for too long");
+            let timed_out = Event::ConsumerTimedOut { channel: spec.channel, consumer: spec.id };
+            spec.outbox.send(timed_out);
+        }
+    }
+
+    /// Sends what is to leave for other queues on its way, one lot at a time.
+    fn carry_on(&mut self, now_ms: u64) {
+        if self.carried.is_some() {
+            return;
+        }
+        let leaving = self.state.take_leaving(now_ms);
+        let Some(vhost) = self.vhost.upgrade().filter(|_| !leaving.is_empty()) else {
+            return;
+        };
+        let (id, name) = (self.id, Arc::clone(&self.name));
+        let source = Source { id, name, dead_letter: self.state.rules().dead_letter.clone() };
+        self.carried = Some(Box::pin(async move {
+            let count = leaving.len();
+            (count, relay::carry(vhost, source, leaving, now_ms).await)
+        }));
+    }
+
+    fn take_measured(&mut self, sizes: Result<Vec<Scanned>, ReadError>) {
+        match sizes {
+            Ok(sizes) => {
+                self.state.measured(sizes.into_iter().map(|found| (found.id, found.body_len)));
+            }
+            Err(error) => {
+                tracing::error!(queue = %self.name, %error, "cannot measure the backlog");
+                self.state.measured(std::iter::empty());
+            }
         }
     }
 
@@ -295,6 +406,10 @@ impl Task {
     async fn drain(&mut self) {
         while let Some(command) = self.ordered.recv().await {
             self.refuse(command);
+        }
+        // What is on its way must arrive before the store is told that the queue is gone, or closed.
+        if let Some(carried) = self.carried.take() {
+            carried.await;
         }
         self.carry_out();
         if self.has_paged_out && !self.stored && self.end == Some(End::Deleted) {
@@ -324,26 +439,39 @@ async fn read_back(
     }
 }
 
+/// Waits for the sizes that were asked for; for ever if none were, or the reader has stopped.
+async fn answered(
+    measure: &mut Option<oneshot::Receiver<Result<Vec<Scanned>, ReadError>>>,
+) -> Result<Vec<Scanned>, ReadError> {
+    match measure {
+        Some(answer) => match answer.await {
+            Ok(sizes) => sizes,
+            Err(_) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until what is on its way has arrived; for ever if nothing is.
+async fn arrived(carried: &mut Option<Carried>) -> (usize, Vec<Leaving>) {
+    match carried {
+        Some(carried) => carried.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until this time of day; for ever without one.
+async fn until(deadline_ms: Option<u64>) {
+    match deadline_ms {
+        Some(deadline_ms) => time::sleep_until(clock::instant_of(deadline_ms)).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Waits until the store has written what is being paged out.
 async fn written(paging: &mut Option<Written>) {
     if let Some(written) = paging {
         // A committer that has stopped writes nothing more, and says so the same way.
         written.await.ok();
     }
-}
-
-/// Joins ids into runs; they come mostly in order.
-fn ranges(ids: Vec<MessageId>) -> Vec<RangeInclusive<MessageId>> {
-    ids.into_iter().fold(Vec::new(), extend_ranges)
-}
-
-fn extend_ranges(
-    mut ranges: Vec<RangeInclusive<MessageId>>,
-    id: MessageId,
-) -> Vec<RangeInclusive<MessageId>> {
-    match ranges.last_mut() {
-        Some(last) if last.end().checked_add(1) == Some(id) => *last = *last.start()..=id,
-        _ => ranges.push(id..=id),
-    }
-    ranges
 }

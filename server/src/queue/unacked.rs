@@ -5,10 +5,9 @@
 
 use std::collections::VecDeque;
 
-use leveret_persistence::{Message, MessageId, Ticket};
-
 use super::consumers::ConsumerId;
-use super::ready::{Entry, PagedMark};
+use super::entry::Kept;
+use super::groups::Group;
 
 /// A run of delivery numbers, both ends included.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,33 +19,13 @@ pub(crate) struct DeliveryRange {
 /// One delivered, unsettled message.
 #[derive(Debug)]
 pub(crate) struct Unacked {
-    pub(crate) id: MessageId,
-    /// None when memory is short and the store has it.
-    pub(crate) message: Option<Message>,
-    pub(crate) ticket: Option<Ticket>,
-    pub(crate) durable: bool,
+    pub(crate) kept: Kept,
     /// Whose prefetch it counts against; none for `basic.get`.
     pub(crate) consumer: Option<ConsumerId>,
-}
-
-impl Unacked {
-    /// The message as it goes back to the queue, marked as redelivered.
-    pub(crate) fn into_returned(self) -> Returned {
-        let Unacked { id, message, ticket, durable, .. } = self;
-        match message {
-            Some(message) => {
-                Returned::InMemory(Entry { id, message, ticket, durable, redelivered: true })
-            }
-            None => Returned::InStore(id, PagedMark { durable, redelivered: true }),
-        }
-    }
-}
-
-/// A message on its way back to its queue.
-#[derive(Debug)]
-pub(crate) enum Returned {
-    InMemory(Entry),
-    InStore(MessageId, PagedMark),
+    /// When it was delivered, in milliseconds since the Unix epoch.
+    pub(crate) since_ms: u64,
+    /// The group that its holder has until it is settled.
+    pub(crate) group: Option<Group>,
 }
 
 /// The deliveries of one queue to one channel.
@@ -72,7 +51,6 @@ impl Session {
     }
 
     /// The number of unsettled deliveries.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.live
     }
@@ -105,10 +83,23 @@ impl Session {
                 each(unacked);
             }
         }
-        while let Some(None) = self.slots.front() {
-            self.slots.pop_front();
-            self.base += 1;
+        self.trim();
+    }
+
+    /// The unsettled deliveries, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Unacked> {
+        self.slots.iter().flatten()
+    }
+
+    /// Takes out the deliveries to a consumer, oldest first.
+    pub(crate) fn take_from(&mut self, consumer: ConsumerId, mut each: impl FnMut(Unacked)) {
+        for slot in &mut self.slots {
+            if let Some(unacked) = slot.take_if(|unacked| unacked.consumer == Some(consumer)) {
+                self.live -= 1;
+                each(unacked);
+            }
         }
+        self.trim();
     }
 
     /// Takes out everything, oldest first.
@@ -116,24 +107,35 @@ impl Session {
         let (first, last) = (self.base, self.next_number());
         self.take(DeliveryRange { first, last }, each);
     }
+
+    fn trim(&mut self) {
+        while let Some(None) = self.slots.front() {
+            self.slots.pop_front();
+            self.base += 1;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use leveret_persistence::{Message, MessageId};
+
+    use super::super::entry::Entry;
     use super::*;
 
     fn session(count: u64) -> Session {
         let mut session = Session::default();
         for id in 0..count {
-            let message = Some(Message::new(b"", b"q", b"", b""));
-            session.push(Unacked { id, message, ticket: None, durable: false, consumer: None });
+            let message = Message::new(b"", b"q", b"", b"");
+            let kept = Entry::published(id, message, false).into();
+            session.push(Unacked { kept, consumer: None, since_ms: 0, group: None });
         }
         session
     }
 
     fn taken(session: &mut Session, first: u64, last: u64) -> Vec<MessageId> {
         let mut ids = Vec::new();
-        session.take(DeliveryRange { first, last }, |unacked| ids.push(unacked.id));
+        session.take(DeliveryRange { first, last }, |unacked| ids.push(unacked.kept.id));
         ids
     }
 

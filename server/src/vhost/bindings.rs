@@ -12,16 +12,17 @@ pub(super) const QUEUE: &str = "queue";
 pub(super) const EXCHANGE: &str = "exchange";
 
 impl Vhost {
-    /// Adds a binding; one that is there already stays as it is. The ticket is what to wait for before saying so.
-    pub(crate) fn bind(&self, binding: Binding) -> Result<Option<Ticket>, Fault> {
+    /// Adds a binding; one that is there already stays as it is. Says whether it is new, and what to wait for before saying so.
+    pub(crate) fn bind(&self, binding: Binding) -> Result<(bool, Option<Ticket>), Fault> {
         let mut change = self.change();
+        self.check_not_deleted()?;
         let stored = is_stored(&change.topology, &binding);
         if stored {
             change.rows.push(Change::PutBinding(self.binding_record(&binding)));
         }
         match change.topology.graph.bind(binding) {
-            Ok(true) => Ok(change.apply()),
-            Ok(false) => Ok(stored.then(|| self.storage.committer.submitted())),
+            Ok(true) => Ok((true, change.apply())),
+            Ok(false) => Ok((false, stored.then(|| self.storage.committer.submitted()))),
             Err(error) => Err(self.refused_binding(&error)),
         }
     }
@@ -35,6 +36,7 @@ impl Vhost {
             return None;
         }
         change.rows = self.removed_rows(&removed, stored);
+        self.drop_keepers(&mut change, &removed);
         change.apply()
     }
 
@@ -60,15 +62,19 @@ impl Vhost {
                 refusals::not_found(Resource::Exchange(name), &self.name)
             }
             BindError::NoQueue(name) => refusals::not_found(Resource::Queue(name), &self.name),
-            BindError::XMatchValue(_) | BindError::XMatchType { .. } => {
-                Fault::new(ReplyCode::PreconditionFailed, error.to_string())
-            }
+            BindError::XMatchValue(_)
+            | BindError::XMatchType { .. }
+            | BindError::WeightNotANumber(_)
+            | BindError::WeightTooLow
+            | BindError::WeightTooHigh
+            | BindError::KeyNotEmpty(_)
+            | BindError::NotAQueue => Fault::new(ReplyCode::PreconditionFailed, error.to_string()),
         }
     }
 }
 
 /// A binding outlives a restart if both of its ends do.
-fn is_stored(topology: &Topology, binding: &Binding) -> bool {
+pub(super) fn is_stored(topology: &Topology, binding: &Binding) -> bool {
     let durable = |name: &str| topology.graph.exchange(name).is_some_and(|found| found.durable);
     durable(&binding.source)
         && match &binding.destination {

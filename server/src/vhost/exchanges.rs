@@ -1,8 +1,10 @@
 //! Exchanges of a vhost: declare, look up, delete.
 
+use std::sync::Arc;
+
 use amq_protocol::types::FieldTable;
 use leveret_persistence::{Change, ExchangeRecord, Ticket};
-use leveret_routing::{Declared, DeleteError, Exchange, ExchangeType, Removed};
+use leveret_routing::{Declared, DeleteError, Exchange, ExchangeType, InvalidArgument, Removed};
 
 use super::refusals::{self, Resource};
 use super::{Vhost, arguments_text};
@@ -23,7 +25,7 @@ impl Vhost {
     /// Declares an exchange, or checks that the one that is there is equivalent.
     /// The ticket is what to wait for before saying so.
     pub(crate) fn declare_exchange(
-        &self,
+        self: &Arc<Self>,
         declare: ExchangeDeclare<'_>,
     ) -> Result<Option<Ticket>, Fault> {
         let ExchangeDeclare { name, kind, durable, auto_delete, internal, arguments } = declare;
@@ -32,15 +34,9 @@ impl Vhost {
             Fault::new(ReplyCode::PreconditionFailed, text)
         })?;
         let exchange = Exchange::new(name, kind, durable, auto_delete, internal, arguments)
-            .map_err(|invalid| {
-                let resource = Resource::Exchange(name).in_vhost(&self.name);
-                let text = format!(
-                    "invalid type '{}' for arg '{}' in {resource}",
-                    invalid.type_name, invalid.argument
-                );
-                Fault::new(ReplyCode::PreconditionFailed, text)
-            })?;
+            .map_err(|invalid| self.refused_argument(name, &invalid))?;
         let mut change = self.change();
+        self.check_not_deleted()?;
         let is_new = change.topology.graph.exchange(name).is_none();
         if is_new && name.starts_with("amq.") {
             return Err(refusals::reserved_prefix(Resource::Exchange(name)));
@@ -48,8 +44,12 @@ impl Vhost {
         if durable {
             change.rows.push(Change::PutExchange(self.exchange_record(&exchange)));
         }
-        match change.topology.graph.declare_exchange(exchange) {
-            Ok(Declared::New) => Ok(change.apply()),
+        match change.topology.graph.declare_exchange(exchange.clone()) {
+            Ok(Declared::New) => {
+                self.add_keeper(&mut change, &exchange);
+                change.topology.apply_exchange_policy(name);
+                Ok(change.apply())
+            }
             // Whoever declared it first may still be waiting for the store.
             Ok(Declared::Existing) => Ok(durable.then(|| self.storage.committer.submitted())),
             Err(error) => {
@@ -68,6 +68,12 @@ impl Vhost {
         }
     }
 
+    /// Whether there is a topic exchange of this name: only those have topic permissions.
+    pub(crate) fn is_topic(&self, name: &str) -> bool {
+        let topology = self.topology();
+        topology.graph.exchange(name).is_some_and(|found| found.kind == ExchangeType::Topic)
+    }
+
     /// Deletes an exchange with its bindings; a missing one is deleted already.
     pub(crate) fn delete_exchange(
         &self,
@@ -79,12 +85,28 @@ impl Vhost {
             Ok(removed) if removed.exchanges.is_empty() => Ok(None),
             Ok(removed) => {
                 change.rows = self.removed_rows(&removed, false);
+                self.drop_keepers(&mut change, &removed);
                 Ok(change.apply())
             }
             Err(DeleteError::InUse) => Err(refusals::in_use(Resource::Exchange(name), &self.name)),
             Err(DeleteError::DefaultExchange) => Err(refusals::default_exchange()),
             Err(DeleteError::SystemExchange) => Err(refusals::system_exchange(name, &self.name)),
         }
+    }
+
+    fn refused_argument(&self, exchange: &str, invalid: &InvalidArgument) -> Fault {
+        let text = match invalid {
+            InvalidArgument::Type { .. } => {
+                format!("{invalid} in {}", Resource::Exchange(exchange).in_vhost(&self.name))
+            }
+            InvalidArgument::NotPositive(_)
+            | InvalidArgument::DelayedType
+            | InvalidArgument::UnknownDelayedType(_)
+            | InvalidArgument::HashOnTwo
+            | InvalidArgument::HashProperty(_)
+            | InvalidArgument::RecentHistoryLength(_) => invalid.to_string(),
+        };
+        Fault::new(ReplyCode::PreconditionFailed, text)
     }
 
     /// What the store forgets when these go. `stored`: the queue that took them along was in the store.

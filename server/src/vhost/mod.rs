@@ -1,13 +1,23 @@
 //! A vhost: its exchanges, bindings and queues. Readers see an immutable snapshot, writers replace it one at a time.
 
+pub(crate) mod admission;
 pub(crate) mod bindings;
+mod deletion;
+pub(crate) mod dispatch;
 pub(crate) mod exchanges;
+pub(crate) mod gate;
+mod keepers;
+mod policies;
+pub(crate) mod policy;
 pub(crate) mod publish;
 pub(crate) mod queues;
 pub(crate) mod recovery;
 pub(crate) mod refusals;
+pub(crate) mod relay;
 pub(crate) mod reply_to;
+pub(crate) mod settings;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use amq_protocol::types::FieldTable;
@@ -17,8 +27,11 @@ use leveret_routing::{Graph, Name};
 
 use crate::protocol::Fault;
 use crate::queue::Queue;
-use crate::storage::{Storage, awaited};
+use crate::storage::Storage;
+use gate::Gate;
+use policy::Policies;
 use reply_to::ReplyTo;
+use settings::VhostSettings;
 
 /// The name of a vhost.
 pub(crate) type VhostName = Arc<str>;
@@ -27,12 +40,18 @@ pub(crate) type VhostName = Arc<str>;
 pub(crate) const DEFAULT_VHOST: &str = "/";
 
 /// What routing needs, as of one moment. Cloning shares everything.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Topology {
     /// Counts changes: what was derived from an older topology is void.
     pub(crate) version: u64,
     pub(crate) graph: Graph,
     pub(crate) queues: imbl::HashMap<Name, Arc<Queue>>,
+    /// By exchange: the queues that keep messages for delayed and recent-history exchanges.
+    pub(crate) keepers: imbl::HashMap<Name, Arc<Queue>>,
+    /// The gates of exchanges that know duplicates.
+    pub(crate) exchange_gates: imbl::HashMap<Name, Arc<Gate>>,
+    /// What operators say about queues and exchanges by their names.
+    pub(crate) policies: Policies,
 }
 
 /// One vhost.
@@ -41,6 +60,9 @@ pub(crate) struct Vhost {
     topology: Arc<ArcSwap<Topology>>,
     /// Held while a change is decided, applied and submitted, so that the store sees changes in the order in which they took effect.
     changing: Mutex<()>,
+    settings: ArcSwap<VhostSettings>,
+    /// Its deletion has begun. Changes while `changing` is held only.
+    deleted: AtomicBool,
     pub(crate) storage: Storage,
     /// Who waits for direct replies.
     pub(crate) reply_to: ReplyTo,
@@ -49,12 +71,13 @@ pub(crate) struct Vhost {
 impl Vhost {
     /// A vhost with the predeclared exchanges and nothing else.
     pub(crate) fn new(name: VhostName, storage: Storage) -> Arc<Vhost> {
-        let topology =
-            Topology { version: 0, graph: Graph::new(), queues: imbl::HashMap::default() };
+        let topology = Topology { graph: Graph::new(), ..Topology::default() };
         Arc::new(Vhost {
             name,
             topology: Arc::new(ArcSwap::from_pointee(topology)),
             changing: Mutex::new(()),
+            settings: ArcSwap::default(),
+            deleted: AtomicBool::new(false),
             storage,
             reply_to: ReplyTo::default(),
         })
@@ -68,16 +91,10 @@ impl Vhost {
     /// Waits until the store has written everything up to `ticket`.
     pub(crate) async fn written(&self, ticket: Option<Ticket>) -> Result<(), Fault> {
         match ticket {
-            Some(ticket) if ticket > self.storage.committer.committed() => {
-                // Tickets are committed in order: an empty batch behind it tells.
-                let (batch, written) = awaited(Batch::default());
-                self.storage.committer.submit(batch);
-                match written.await {
-                    Ok(Ok(_)) => Ok(()),
-                    Ok(Err(_)) | Err(_) => Err(refusals::store_failed()),
-                }
+            Some(ticket) => {
+                self.storage.written(ticket).await.map_err(|_| refusals::store_failed())
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 

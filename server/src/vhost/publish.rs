@@ -5,18 +5,25 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use amq_protocol::types::{AMQPValue, FieldTable};
+use amq_protocol::types::FieldTable;
 use arc_swap::{ArcSwap, Cache};
 use leveret_persistence::Queues;
-use leveret_routing::{Headers, Name, NoExchange, Route as Walk, type_name};
+use leveret_routing::{ExchangeType, Headers, NoExchange, Route as Walk, type_name};
 
+use super::gate::Gate;
+use super::keepers::is_for_history;
 use super::refusals::{self, Resource};
 use super::{Topology, Vhost};
-use crate::access::permissions::{Permissions, Right};
+use crate::access::permissions::Right;
+use crate::access::user_access::UserAccess;
 use crate::limits::ROUTE_CACHE_ENTRIES;
+use crate::protocol::field_table::Field;
+use crate::protocol::field_value::{Value, values};
 use crate::protocol::properties::Properties;
 use crate::protocol::{Fault, ReplyCode};
-use crate::queue::Queue;
+use crate::queue::rules::Keeps;
+use crate::queue::{Queue, delay};
+use crate::stamp;
 
 /// Where a message goes.
 #[derive(Debug)]
@@ -24,23 +31,36 @@ pub(crate) struct Route {
     pub(crate) targets: Vec<Arc<Queue>>,
     /// Those of the targets that keep persistent messages through a restart.
     pub(crate) stored: Queues,
+    /// Whether any of the targets is a queue of clients, or keeps the message for one: those of an exchange's history do not
+    /// count.
+    pub(crate) is_routed: bool,
+    /// Whether a queue or the exchange may refuse the message: it has to ask first.
+    pub(crate) gated: bool,
+    /// The gate of the exchange, if it knows duplicates.
+    pub(crate) exchange_gate: Option<Arc<Gate>>,
 }
 
-/// Who publishes.
-#[derive(Clone, Debug)]
-pub(crate) struct Publisher {
-    pub(crate) user: Arc<str>,
-    pub(crate) permissions: Arc<Permissions>,
+impl Default for Route {
+    fn default() -> Route {
+        Route::of(Vec::new())
+    }
 }
+
+/// The headers of a publisher that numbers its messages.
+pub(crate) const X_PUBLISHER_ID: &[u8] = b"x-publisher-id";
+pub(crate) const X_SEQUENCE: &[u8] = b"x-sequence";
 
 /// Routes the messages of one connection.
 #[derive(Debug)]
 pub(crate) struct Router {
-    publisher: Publisher,
+    /// Who publishes.
+    publisher: UserAccess,
     /// Sees a new topology with one load and a comparison a message.
     topology: Cache<Arc<ArcSwap<Topology>>, Arc<Topology>>,
     /// The topology that `known` is about.
     version: u64,
+    /// The permissions that `known` is about.
+    revision: u64,
     /// By exchange and key, joined by a byte that no name has.
     known: HashMap<Box<[u8]>, Arc<Route>>,
     /// The last answer: most publishers send to one place.
@@ -50,15 +70,16 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn new(vhost: &Vhost, publisher: Publisher) -> Router {
+    pub(crate) fn new(vhost: &Vhost, publisher: UserAccess) -> Router {
         Router {
             publisher,
             topology: Cache::new(Arc::clone(&vhost.topology)),
             version: 0,
+            revision: 0,
             known: HashMap::new(),
             last: None,
             scratch: Vec::new(),
-            walk: Walk::new(),
+            walk: Walk::with_seed(rand::random()),
         }
     }
 
@@ -68,21 +89,22 @@ impl Router {
         vhost: &Vhost,
         exchange: &str,
         routing_key: &str,
-        extra: &ExtraKeys,
+        wishes: &Wishes,
         properties: &Properties<'_>,
     ) -> Result<Arc<Route>, Fault> {
-        let Router { publisher, topology, version, known, last, scratch, walk } = self;
+        let Router { publisher, topology, version, revision, known, last, scratch, walk } = self;
         let topology = topology.load();
-        if *version != topology.version {
+        let allowed = publisher.current().1;
+        if (*version, *revision) != (topology.version, allowed) {
             known.clear();
             *last = None;
-            *version = topology.version;
+            (*version, *revision) = (topology.version, allowed);
         }
         scratch.clear();
         scratch.extend_from_slice(exchange.as_bytes());
         scratch.push(0xFF);
         scratch.extend_from_slice(routing_key.as_bytes());
-        if extra.is_empty() {
+        if wishes.is_empty() {
             if let Some((_, route)) = last.as_ref().filter(|(key, _)| **key == **scratch) {
                 return Ok(Arc::clone(route));
             }
@@ -91,14 +113,14 @@ impl Router {
                 return Ok(Arc::clone(route));
             }
         }
-        publisher.check(vhost, topology, exchange)?;
         let mut keys = vec![routing_key];
-        keys.extend(extra.keys.iter().map(String::as_str));
-        let headers = LazyHeaders(properties);
-        let walked = topology.graph.route_keys(exchange, &keys, &headers, walk);
-        walked.map_err(|NoExchange| no_exchange(vhost, exchange))?;
-        let route = Arc::new(Route::to(walk.queues(), topology));
-        if extra.is_empty() && walk.cacheable() {
+        keys.extend(wishes.keys.iter().map(String::as_str));
+        check(publisher, vhost, topology, exchange, &keys)?;
+        let route = topology.route(exchange, &keys, properties, walk);
+        let route = Arc::new(route.map_err(|NoExchange| no_exchange(vhost, exchange))?);
+        // A message may ask not to be remembered by the exchanges that do.
+        let is_same_for_all = walk.cacheable() && walk.remembering().is_empty();
+        if wishes.is_empty() && is_same_for_all {
             if known.len() >= ROUTE_CACHE_ENTRIES {
                 known.clear();
             }
@@ -109,28 +131,68 @@ impl Router {
 }
 
 impl Route {
-    fn to(names: &[Name], topology: &Topology) -> Route {
-        let queues = names.iter().filter_map(|name| topology.queues.get(name));
-        let targets: Vec<Arc<Queue>> = queues.cloned().collect();
+    /// The route to these queues.
+    pub(crate) fn of(targets: Vec<Arc<Queue>>) -> Route {
         let stored = targets.iter().filter(|queue| queue.stored).map(|queue| queue.id).collect();
-        Route { targets, stored }
+        let is_routed = targets.iter().any(|queue| queue.keeps != Keeps::AsHistory);
+        let gated = targets.iter().any(|queue| queue.gate.is_closed());
+        Route { targets, stored, is_routed, gated, exchange_gate: None }
     }
 }
 
-impl Publisher {
-    fn check(&self, vhost: &Vhost, topology: &Topology, exchange: &str) -> Result<(), Fault> {
-        if !self.permissions.allows(Right::Write, exchange) {
-            let resource = Resource::Exchange(exchange);
-            let user = &self.user;
-            return Err(refusals::access_refused(Right::Write, resource, &vhost.name, user));
+impl Topology {
+    /// Asks the graph, and adds what the exchanges on the way keep for themselves.
+    pub(super) fn route(
+        &self,
+        exchange: &str,
+        keys: &[&str],
+        properties: &Properties<'_>,
+        walk: &mut Walk,
+    ) -> Result<Route, NoExchange> {
+        self.graph.route_keys(exchange, keys, &LazyHeaders(properties), walk)?;
+        let queues = walk.queues().iter().filter_map(|name| self.queues.get(name));
+        let mut targets: Vec<Arc<Queue>> = queues.cloned().collect();
+        let remembering = match walk.remembering() {
+            [] => &[],
+            exchanges if is_for_history(properties) => exchanges,
+            _ => &[],
+        };
+        let keepers = walk.delaying().iter().chain(remembering);
+        targets.extend(keepers.filter_map(|exchange| self.keepers.get(exchange)).cloned());
+        let mut route = Route::of(targets);
+        route.exchange_gate = self.exchange_gates.get(exchange).cloned();
+        route.gated |= route.exchange_gate.is_some();
+        Ok(route)
+    }
+}
+
+/// Whether who publishes may publish these keys to the exchange: in RabbitMQ's order.
+fn check(
+    publisher: &mut UserAccess,
+    vhost: &Vhost,
+    topology: &Topology,
+    exchange: &str,
+    keys: &[&str],
+) -> Result<(), Fault> {
+    let right = Right::Write;
+    if !publisher.current().0.allows(right, exchange) {
+        let (resource, user) = (Resource::Exchange(exchange), publisher.user_name());
+        return Err(refusals::access_refused(right, resource, &vhost.name, user));
+    }
+    let found = topology.graph.exchange(exchange).ok_or_else(|| no_exchange(vhost, exchange))?;
+    if found.internal {
+        return Err(refusals::internal_exchange(exchange, &vhost.name));
+    }
+    if found.kind != ExchangeType::Topic {
+        return Ok(());
+    }
+    let permissions = publisher.current().0;
+    match keys.iter().find(|key| !permissions.allows_topic(right, exchange, key)) {
+        Some(key) => {
+            let user = publisher.user_name();
+            Err(refusals::topic_refused(right, key, exchange, &vhost.name, user))
         }
-        match topology.graph.exchange(exchange) {
-            None => Err(no_exchange(vhost, exchange)),
-            Some(found) if found.internal => {
-                Err(refusals::internal_exchange(exchange, &vhost.name))
-            }
-            Some(_) => Ok(()),
-        }
+        None => Ok(()),
     }
 }
 
@@ -138,43 +200,54 @@ fn no_exchange(vhost: &Vhost, exchange: &str) -> Fault {
     refusals::not_found(Resource::Exchange(exchange), &vhost.name)
 }
 
-/// The routing keys of RabbitMQ's sender-selected distribution: the headers `CC` and `BCC`.
+/// What the headers of a message ask of the broker, found in one walk over them.
 #[derive(Debug, Default)]
-pub(crate) struct ExtraKeys {
+pub(crate) struct Wishes {
+    /// The further routing keys of RabbitMQ's sender-selected distribution: the headers `CC` and `BCC`.
     keys: Vec<String>,
-    /// Whether there is a `BCC` to be taken out before the message is delivered.
-    pub(crate) has_bcc: bool,
+    /// What its stamp says of it.
+    pub(crate) flags: u8,
 }
 
-impl ExtraKeys {
-    /// Reads them; a value that is not an array is refused with 406.
-    pub(crate) fn of(properties: &Properties<'_>) -> Result<ExtraKeys, Fault> {
-        let mut extra = ExtraKeys::default();
-        if properties.headers_raw().is_none() {
-            return Ok(extra);
+impl Wishes {
+    /// Reads them; a `CC` or `BCC` that is not an array is refused with 406.
+    pub(crate) fn of(properties: &Properties<'_>) -> Result<Wishes, Fault> {
+        let mut wishes = Wishes::default();
+        if properties.expiration().is_some() {
+            wishes.flags |= stamp::EXPIRES;
         }
-        for name in ["CC", "BCC"] {
-            match properties.header(name) {
-                None => continue,
-                Some(AMQPValue::FieldArray(array)) => {
-                    extra.keys.extend(array.as_slice().iter().filter_map(|key| match key {
-                        AMQPValue::LongString(key) => {
-                            Some(String::from_utf8_lossy(key.as_bytes()).into_owned())
-                        }
-                        _ => None,
-                    }));
+        let mut numbered = 0;
+        for field in properties.header_fields() {
+            match field.name {
+                b"CC" => wishes.add_keys("CC", &field)?,
+                b"BCC" => {
+                    wishes.add_keys("BCC", &field)?;
+                    wishes.flags |= stamp::BLIND_COPIES;
                 }
-                Some(other) => {
-                    let text = format!(
-                        "invalid message: {{unacceptable_type_in_header,\"{name}\",{}}}",
-                        type_name(&other)
-                    );
-                    return Err(Fault::new(ReplyCode::PreconditionFailed, text));
-                }
+                X_PUBLISHER_ID | X_SEQUENCE => numbered += 1,
+                _ => {}
             }
-            extra.has_bcc |= name == "BCC";
         }
-        Ok(extra)
+        if numbered >= 2 {
+            wishes.flags |= stamp::NUMBERED;
+        }
+        Ok(wishes)
+    }
+
+    fn add_keys(&mut self, name: &str, field: &Field<'_>) -> Result<(), Fault> {
+        match field.view() {
+            Value::Array(array) => {
+                self.keys.extend(texts(array));
+                Ok(())
+            }
+            _ => {
+                let kind = field.decode().map_or("unknown", |value| type_name(&value));
+                let text = format!(
+                    "invalid message: {{unacceptable_type_in_header,\"{name}\",{kind}}}"
+                );
+                Err(Fault::new(ReplyCode::PreconditionFailed, text))
+            }
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -182,11 +255,48 @@ impl ExtraKeys {
     }
 }
 
-/// Headers that are decoded when a headers exchange asks for them.
+/// The keys in the header `CC` or `BCC` of a message that was published with it.
+pub(super) fn copy_keys(properties: &[u8], header: &str) -> Vec<String> {
+    let Ok(properties) = Properties::parse(properties) else {
+        return Vec::new();
+    };
+    let copies = properties.header_fields().find(|field| field.name == header.as_bytes());
+    match copies.map(|field| field.view()) {
+        Some(Value::Array(array)) => texts(array).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn texts(array: &[u8]) -> impl Iterator<Item = String> {
+    values(array).filter_map(|value| match value {
+        Value::Text(key) => Some(String::from_utf8_lossy(key).into_owned()),
+        _ => None,
+    })
+}
+
+/// Headers and properties that are looked at when an exchange asks for them.
 struct LazyHeaders<'a, 'b>(&'a Properties<'b>);
 
 impl Headers for LazyHeaders<'_, '_> {
     fn table(&self) -> Option<Cow<'_, FieldTable>> {
         self.0.headers().map(Cow::Owned)
+    }
+
+    fn correlation_id(&self) -> Option<&[u8]> {
+        self.0.correlation_id()
+    }
+
+    fn message_id(&self) -> Option<&[u8]> {
+        self.0.message_id()
+    }
+
+    fn timestamp(&self) -> Option<u64> {
+        self.0.timestamp()
+    }
+
+    fn delayed(&self) -> bool {
+        let mut fields = self.0.header_fields();
+        let delay = fields.find(|field| field.name == delay::X_DELAY.as_bytes());
+        delay.and_then(|field| field.view().integer()).and_then(delay::delay_ms).is_some()
     }
 }

@@ -3,17 +3,23 @@
 use std::sync::{Arc, OnceLock};
 
 use amq_protocol::types::FieldTable;
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use leveret_persistence::{Change, IdSet, MessageId, QueueId, QueueRecord, Ticket};
+use leveret_persistence::{Change, QueueId, QueueRecord, RememberedKey, Ticket};
 use leveret_routing::Name;
 
+use super::gate::{Deduplication, Gate};
+use super::policy::Effective;
 use super::refusals::{self, Resource};
 use super::{Vhost, arguments_text};
 use crate::connection::ConnectionId;
-use crate::protocol::Fault;
+use crate::protocol::{Fault, ReplyCode};
+use crate::queue::arguments::{self, integer_of};
+use crate::queue::recovered::Backlog;
+use crate::queue::rules::{Keeps, Overflow, QueueType, Rules};
 use crate::queue::state::DeleteRefusal;
-use crate::queue::{self, Command, Queue, arguments};
+use crate::queue::{self, Command, Queue, settings};
 
 /// What `queue.declare` asks for.
 #[derive(Debug)]
@@ -35,36 +41,71 @@ impl Vhost {
         connection: ConnectionId,
     ) -> Result<Arc<Queue>, Fault> {
         let name: Name = declare.name.as_str().into();
-        let rules = arguments::rules(&declare.arguments, declare.auto_delete, &name, &self.name)?;
+        let kind = self.check_declare(&declare)?;
         let mut change = self.change();
+        self.check_not_deleted()?;
         if let Some(queue) = change.topology.queues.get(&name) {
-            self.check_equivalent(queue, &declare, connection)?;
+            self.check_equivalent(queue, &declare, kind, connection)?;
             return Ok(Arc::clone(queue));
         }
+        arguments::check(&declare.arguments, kind, &name, &self.name)?;
         if name.starts_with("amq.") && !declare.named_by_server {
             return Err(refusals::reserved_prefix(Resource::Queue(&name)));
         }
-        for argument in arguments::without_effect(&declare.arguments) {
-            tracing::warn!(queue = %name, argument, "kept, but without effect in this version");
-        }
+        self.check_queue_limit(&change.topology, &name)?;
         let definition = Definition {
             id: self.storage.committer.next_queue_id(),
             name,
             durable: declare.durable,
             auto_delete: declare.auto_delete,
+            kind,
+            keeps: Keeps::ForClients,
             owner: declare.exclusive.then_some(connection),
             arguments: Arc::new(declare.arguments),
         };
-        let queue = self.start_queue(definition, rules, IdSet::new(), 0);
+        if kind == QueueType::Quorum {
+            tracing::info!(queue = &*definition.name, "a quorum queue on one node: durable as any, not replicated");
+        }
+        let policy = change.topology.policies.for_queue(&definition.name, kind);
+        let queue = self.start_queue(definition, policy, Backlog::default(), Vec::new());
         change.topology.graph.add_queue(Arc::clone(&queue.name));
         change.topology.queues.insert(Arc::clone(&queue.name), Arc::clone(&queue));
         if queue.stored {
-            change.rows.push(Change::PutQueue(self.queue_record(&queue)));
+            change.rows.push(Change::PutQueue(self.queue_record(&queue, "")));
         }
         if let Some(ticket) = change.apply() {
             queue.created.set(ticket).expect("a new queue is submitted once");
         }
         Ok(queue)
+    }
+
+    /// Refuses what no queue of its type can be declared with, whether it is there or not; gives the type.
+    fn check_declare(&self, declare: &QueueDeclare) -> Result<QueueType, Fault> {
+        let QueueDeclare { name, durable, exclusive, auto_delete, arguments, .. } = declare;
+        let fits_quorum = *durable && !exclusive && !auto_delete;
+        let default = match self.default_queue_type().as_deref() {
+            Some("quorum") if fits_quorum && !declare.named_by_server => QueueType::Quorum,
+            _ => QueueType::Classic,
+        };
+        let kind = arguments::queue_type(arguments, default, name, &self.name)?;
+        if kind == QueueType::Classic {
+            return Ok(kind);
+        }
+        if declare.named_by_server {
+            let text = "Cannot declare a server-named queue for type rabbit_quorum_queue";
+            return Err(Fault::new(ReplyCode::PreconditionFailed, text));
+        }
+        let unfit = [
+            ("exclusive-owner", *exclusive),
+            ("auto-delete", *auto_delete),
+            ("non-durable", !durable),
+        ];
+        match unfit.iter().find(|(_, is_unfit)| *is_unfit) {
+            Some((property, _)) => {
+                Err(refusals::invalid_property(property, Resource::Queue(name), &self.name))
+            }
+            None => Ok(kind),
+        }
     }
 
     /// The queue of this name: 404 without one, 405 if it is another connection's.
@@ -107,33 +148,53 @@ impl Vhost {
         self.forget_queue(id, name);
     }
 
-    /// Starts the task of a queue.
+    /// Starts the task of a queue. `keys`: those that it has remembered, if it knows duplicates.
     pub(super) fn start_queue(
         self: &Arc<Self>,
         definition: Definition,
-        rules: queue::state::Rules,
-        backlog: IdSet,
-        delivered_to: MessageId,
+        policy: Effective,
+        backlog: Backlog,
+        keys: Vec<RememberedKey>,
     ) -> Arc<Queue> {
-        let Definition { id, name, durable, auto_delete, owner, arguments } = definition;
+        let rules = definition.rules(&policy);
+        let Definition { id, name, durable, auto_delete, kind, keeps, owner, arguments } = definition;
         let stored = durable && owner.is_none();
+        let gate = queue_gate(id, &arguments, stored, keys);
+        gate.set_refuses(rules.overflow != Overflow::DropHead);
         let (storage, vhost) = (self.storage.clone(), Arc::downgrade(self));
-        queue::start(rules, backlog, delivered_to, storage, vhost, |inbox, flow| {
-            let created = OnceLock::new();
-            Queue { id, name, durable, stored, auto_delete, owner, arguments, created, flow, inbox }
+        queue::start(rules.clone(), backlog, storage, vhost, |inbox, flow| Queue {
+            id,
+            name,
+            durable,
+            stored,
+            auto_delete,
+            kind,
+            keeps,
+            owner,
+            arguments,
+            created: OnceLock::new(),
+            rules: ArcSwap::from_pointee(rules),
+            policy: ArcSwap::from_pointee(policy),
+            gate: Arc::new(gate),
+            flow,
+            inbox,
         })
     }
 
     /// Takes a queue out of the topology. Another queue that has its name by now stays.
     fn forget_queue(&self, id: QueueId, name: &Name) -> Option<Ticket> {
         let mut change = self.change();
-        let queue = change.topology.queues.get(name).filter(|queue| queue.id == id)?;
+        let queue = change.topology.queues.get(name).filter(|queue| queue.id == id)?.clone();
         let stored = queue.stored;
         change.topology.queues.remove(name);
         let removed = change.topology.graph.remove_queue(name);
         change.rows = self.removed_rows(&removed, stored);
+        self.drop_keepers(&mut change, &removed);
         if stored {
             change.rows.push(Change::DeleteQueue(id));
+            if queue.gate.deduplication().is_some() {
+                change.rows.push(Change::ForgetOwner { owner: key_owner(id) });
+            }
         }
         change.apply()
     }
@@ -143,6 +204,7 @@ impl Vhost {
         &self,
         queue: &Queue,
         declare: &QueueDeclare,
+        kind: QueueType,
         connection: ConnectionId,
     ) -> Result<(), Fault> {
         let name = &queue.name;
@@ -162,10 +224,12 @@ impl Vhost {
                 ));
             }
         }
-        arguments::check_equivalent(&declare.arguments, &queue.arguments, name, &self.name)
+        let types = [kind, queue.kind];
+        arguments::check_equivalent(&declare.arguments, &queue.arguments, types, name, &self.name)
     }
 
-    fn queue_record(&self, queue: &Queue) -> QueueRecord {
+    /// `keeps_for`: the exchange whose messages it keeps, if it is not a queue of clients.
+    pub(super) fn queue_record(&self, queue: &Queue, keeps_for: &str) -> QueueRecord {
         QueueRecord {
             id: queue.id,
             vhost: self.name.to_string(),
@@ -174,6 +238,7 @@ impl Vhost {
             auto_delete: queue.auto_delete,
             arguments: arguments_text(&queue.arguments),
             delivered_to: 0,
+            keeps_for: keeps_for.to_owned(),
         }
     }
 }
@@ -184,8 +249,40 @@ pub(super) struct Definition {
     pub(super) name: Name,
     pub(super) durable: bool,
     pub(super) auto_delete: bool,
+    pub(super) kind: QueueType,
+    pub(super) keeps: Keeps,
     pub(super) owner: Option<ConnectionId>,
     pub(super) arguments: Arc<FieldTable>,
+}
+
+impl Definition {
+    /// The rules under this policy.
+    pub(super) fn rules(&self, policy: &Effective) -> Rules {
+        match self.keeps {
+            Keeps::ForClients => settings::rules(&self.arguments, self.kind, self.auto_delete, policy),
+            Keeps::UntilDue => Rules { keeps: self.keeps, ..Rules::default() },
+            Keeps::AsHistory => {
+                let length = self.arguments.inner().get("x-max-length").and_then(integer_of);
+                let max_length = length.and_then(|length| length.try_into().ok());
+                Rules { keeps: self.keeps, max_length, ..Rules::default() }
+            }
+        }
+    }
+}
+
+fn queue_gate(
+    id: QueueId,
+    arguments: &FieldTable,
+    stored: bool,
+    keys: Vec<RememberedKey>,
+) -> Gate {
+    let found = Deduplication::of(arguments, stored.then(|| key_owner(id)));
+    Gate::new(u64::from(id.0), found, keys)
+}
+
+/// The name of a queue's keys in the store.
+pub(super) fn key_owner(id: QueueId) -> String {
+    format!("queue {id}")
 }
 
 /// A name that no one can guess, in RabbitMQ's form.

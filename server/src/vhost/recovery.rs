@@ -4,15 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
+use imbl::OrdMap;
 use leveret_persistence::{
-    BindingRecord, Definitions, ExchangeRecord, IdSet, MessageId, QueueId, QueueRecord,
+    BindingRecord, Definitions, ExchangeRecord, IdSet, Progress, QueueId, QueueRecord, ReadError,
+    Reader, RememberedKey,
 };
 use leveret_routing::{Binding, Destination, Exchange};
 
 use super::bindings::EXCHANGE;
-use super::queues::Definition;
-use super::{Vhost, VhostName};
+use super::policy::{Effective, Policies};
+use super::queues::{Definition, key_owner};
+use super::{Topology, Vhost, VhostName};
+use crate::limits::RECOVERY_SCAN_MESSAGES;
 use crate::queue::arguments;
+use crate::queue::recovered::Backlog;
+use crate::queue::rules::{Keeps, QueueType, Rules};
 use crate::storage::Storage;
 
 /// A record that this version cannot use: starting without it would lose messages quietly.
@@ -23,32 +29,41 @@ pub(crate) struct BadRecord {
     reason: String,
 }
 
-/// All vhosts of the store, their queues running over `backlog`. After an unclean stop any message of the
-/// backlog may have been delivered before.
+/// What a restart found in the store besides the definitions.
+pub(crate) struct Found {
+    pub(crate) backlog: HashMap<QueueId, IdSet>,
+    pub(crate) progress: HashMap<QueueId, Vec<Progress>>,
+    pub(crate) remembered: HashMap<String, Vec<RememberedKey>>,
+    /// Whether the last stop was clean. If not, any message of the backlog may have been delivered before.
+    pub(crate) clean: bool,
+    /// Looks at messages whose queues need more of them than their ids.
+    pub(crate) reader: Box<dyn Reader>,
+}
+
+/// All vhosts of the store, their queues running over what was found. `policies` gives those of a vhost.
 pub(crate) fn recover(
     definitions: &Definitions,
-    mut backlog: HashMap<QueueId, IdSet>,
-    clean: bool,
+    mut found: Found,
+    policies: impl Fn(&str) -> Policies,
     storage: &Storage,
-) -> Result<HashMap<VhostName, Arc<Vhost>>, BadRecord> {
-    let mut vhosts = HashMap::new();
+) -> Result<OrdMap<VhostName, Arc<Vhost>>, BadRecord> {
+    let mut vhosts = OrdMap::new();
     for record in &definitions.vhosts {
         let name: VhostName = record.name.as_str().into();
         let vhost = Vhost::new(Arc::clone(&name), storage.clone());
         let mine = |other: &str| other == record.name;
         let mut change = vhost.change();
-        let graph = &mut change.topology.graph;
-        for exchange in definitions.exchanges.iter().filter(|exchange| mine(&exchange.vhost)) {
-            let declared = graph.declare_exchange(read_exchange(exchange)?);
-            declared.map_err(|error| bad("exchange", &exchange.name, error))?;
+        change.topology.policies = policies(&record.name);
+        for record in definitions.exchanges.iter().filter(|exchange| mine(&exchange.vhost)) {
+            let exchange = read_exchange(record)?;
+            let keys = found.remembered.remove(&vhost.key_owner(&exchange.name));
+            vhost.restore_exchange_gate(&mut change.topology, &exchange, keys.unwrap_or_default());
+            let declared = change.topology.graph.declare_exchange(exchange);
+            declared.map_err(|error| bad("exchange", &record.name, error))?;
+            change.topology.apply_exchange_policy(&record.name);
         }
-        for queue in definitions.queues.iter().filter(|queue| mine(&queue.vhost)) {
-            let backlog = backlog.remove(&queue.id).unwrap_or_default();
-            let last = backlog.max().unwrap_or_default();
-            let delivered_to = if clean { queue.delivered_to } else { last };
-            let queue = start_queue(&vhost, queue, backlog, delivered_to)?;
-            change.topology.graph.add_queue(Arc::clone(&queue.name));
-            change.topology.queues.insert(Arc::clone(&queue.name), queue);
+        for record in definitions.queues.iter().filter(|queue| mine(&queue.vhost)) {
+            recover_queue(&vhost, &mut change.topology, record, &mut found)?;
         }
         for binding in definitions.bindings.iter().filter(|binding| mine(&binding.vhost)) {
             let bound = change.topology.graph.bind(read_binding(binding)?);
@@ -60,25 +75,73 @@ pub(crate) fn recover(
     Ok(vhosts)
 }
 
-fn start_queue(
+fn recover_queue(
     vhost: &Arc<Vhost>,
+    topology: &mut Topology,
     record: &QueueRecord,
-    backlog: IdSet,
-    delivered_to: MessageId,
-) -> Result<Arc<crate::queue::Queue>, BadRecord> {
+    found: &mut Found,
+) -> Result<(), BadRecord> {
+    let definition = definition(topology, record)?;
+    let policy = match definition.keeps {
+        Keeps::ForClients => topology.policies.for_queue(&definition.name, definition.kind),
+        Keeps::UntilDue | Keeps::AsHistory => Effective::default(),
+    };
+    let backlog = backlog(&definition.rules(&policy), record, found)
+        .map_err(|error| bad("queue", &record.name, error))?;
+    let keys = found.remembered.remove(&key_owner(record.id)).unwrap_or_default();
+    let queue = vhost.start_queue(definition, policy, backlog, keys);
+    let name = Arc::clone(&queue.name);
+    if record.keeps_for.is_empty() {
+        topology.graph.add_queue(Arc::clone(&name));
+        topology.queues.insert(name, queue);
+    } else {
+        topology.keepers.insert(record.keeps_for.as_str().into(), queue);
+    }
+    Ok(())
+}
+
+fn definition(topology: &Topology, record: &QueueRecord) -> Result<Definition, BadRecord> {
     let arguments =
         read_arguments(&record.arguments).map_err(|error| bad("queue", &record.name, error))?;
-    let rules = arguments::rules(&arguments, record.auto_delete, &record.name, &record.vhost)
+    let kind = arguments::queue_type(&arguments, QueueType::Classic, &record.name, &record.vhost)
         .map_err(|fault| bad("queue", &record.name, fault))?;
-    let definition = Definition {
+    let exchange = topology.graph.exchange(&record.keeps_for);
+    let keeps = match exchange.filter(|_| !record.keeps_for.is_empty()) {
+        None => Keeps::ForClients,
+        Some(exchange) if exchange.delays() => Keeps::UntilDue,
+        Some(_) => Keeps::AsHistory,
+    };
+    Ok(Definition {
         id: record.id,
         name: record.name.as_str().into(),
         durable: record.durable,
         auto_delete: record.auto_delete,
+        kind,
+        keeps,
         owner: None,
         arguments: Arc::new(arguments),
-    };
-    Ok(vhost.start_queue(definition, rules, backlog, delivered_to))
+    })
+}
+
+fn backlog(
+    rules: &Rules,
+    record: &QueueRecord,
+    found: &mut Found,
+) -> Result<Backlog, ReadError> {
+    let ids = found.backlog.remove(&record.id).unwrap_or_default();
+    let progress = found.progress.remove(&record.id).unwrap_or_default();
+    let last = ids.max().unwrap_or_default();
+    let delivered_to = if found.clean { record.delivered_to } else { last };
+    if !Backlog::needs_scan(rules) || ids.is_empty() {
+        return Ok(Backlog::new(ids, delivered_to, &progress));
+    }
+    let mut backlog = Backlog::to_scan(delivered_to);
+    let ids: Vec<_> = ids.iter().collect();
+    for some in ids.chunks(RECOVERY_SCAN_MESSAGES) {
+        backlog.scanned(rules, &found.reader.scan(some)?);
+    }
+    backlog.add_progress(&progress);
+    Ok(backlog)
 }
 
 fn read_exchange(record: &ExchangeRecord) -> Result<Exchange, BadRecord> {

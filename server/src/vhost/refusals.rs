@@ -40,6 +40,18 @@ pub(crate) fn locked(queue: &str, vhost: &str) -> Fault {
     )
 }
 
+/// `basic.get` of a quorum queue with a single active consumer.
+pub(crate) fn get_from_single_active(queue: &str, vhost: &str) -> Fault {
+    let queue = Resource::Queue(queue).in_vhost(vhost);
+    Fault::new(
+        ReplyCode::ResourceLocked,
+        format!(
+            "cannot obtain access to locked {queue}. basic.get operations are not supported by <<\"quorum\">> \
+             queues with single active consumer"
+        ),
+    )
+}
+
 pub(crate) fn access_refused(
     right: Right,
     resource: Resource<'_>,
@@ -57,6 +69,20 @@ pub(crate) fn access_refused(
     )
 }
 
+pub(crate) fn topic_refused(
+    right: Right,
+    routing_key: &str,
+    exchange: &str,
+    vhost: &str,
+    user: &str,
+) -> Fault {
+    let (right, exchange) = (right.name(), Resource::Exchange(exchange).in_vhost(vhost));
+    Fault::new(
+        ReplyCode::AccessRefused,
+        format!("{right} access to topic '{routing_key}' in {exchange} refused for user '{user}'"),
+    )
+}
+
 pub(crate) fn reserved_prefix(resource: Resource<'_>) -> Fault {
     let (kind, name) = match resource {
         Resource::Queue(name) => ("queue", name),
@@ -66,6 +92,17 @@ pub(crate) fn reserved_prefix(resource: Resource<'_>) -> Fault {
         ReplyCode::AccessRefused,
         format!("{kind} name '{name}' contains reserved prefix 'amq.*'"),
     )
+}
+
+pub(crate) fn queue_limit(queue: &str, vhost: &str, limit: usize) -> Fault {
+    let text = format!(
+        "cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached"
+    );
+    Fault::new(ReplyCode::PreconditionFailed, text)
+}
+
+pub(crate) fn vhost_deleted(vhost: &str) -> Fault {
+    Fault::new(ReplyCode::ConnectionForced, format!("vhost '{vhost}' is deleted"))
 }
 
 pub(crate) fn default_exchange() -> Fault {
@@ -99,6 +136,12 @@ pub(crate) fn inequivalent(
     )
 }
 
+/// What a quorum queue cannot be.
+pub(crate) fn invalid_property(property: &str, resource: Resource<'_>, vhost: &str) -> Fault {
+    let text = format!("invalid property '{property}' for {}", resource.in_vhost(vhost));
+    Fault::new(ReplyCode::PreconditionFailed, text)
+}
+
 pub(crate) fn in_use(resource: Resource<'_>, vhost: &str) -> Fault {
     Fault::new(ReplyCode::PreconditionFailed, format!("{} in use", resource.in_vhost(vhost)))
 }
@@ -111,6 +154,17 @@ pub(crate) fn not_empty(queue: &str, vhost: &str) -> Fault {
 pub(crate) fn exclusive_use(queue: &str, vhost: &str) -> Fault {
     let queue = Resource::Queue(queue).in_vhost(vhost);
     Fault::new(ReplyCode::AccessRefused, format!("{queue} in exclusive use"))
+}
+
+/// RabbitMQ 4.3 prints -1 whatever the time-out was.
+pub(crate) fn acknowledgement_timed_out(channel: u16) -> Fault {
+    Fault::new(
+        ReplyCode::PreconditionFailed,
+        format!(
+            "delivery acknowledgement on channel {channel} timed out. Timeout value used: -1 ms. This timeout value \
+             can be configured, see consumers doc guide to learn more"
+        ),
+    )
 }
 
 /// The store has failed: nothing that has to outlive a restart can be accepted.

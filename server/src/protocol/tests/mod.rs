@@ -3,7 +3,9 @@
 
 mod arbitrary;
 mod content;
+mod death;
 mod field_table;
+mod field_value;
 mod frame;
 mod method;
 mod properties;

@@ -1,7 +1,10 @@
 //! A store in memory: for tests, which can stop and reopen it or let it fail, and for a broker
 //! that need not survive a restart. The plainest reading of what [`Store`] promises.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod definitions;
+mod remembered;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::change::{Change, Publish};
@@ -9,11 +12,11 @@ use crate::error::{CommitError, OpenError, ReadError};
 use crate::gather::Gathered;
 use crate::ids::{IdSet, MessageId, NextIds, QueueId};
 use crate::message::Message;
-use crate::records::{
-    BindingRecord, Definitions, ExchangeRecord, PermissionRecord, QueueRecord, UserRecord,
-    VhostRecord,
-};
-use crate::store::{Found, Reader, Recovered, Store, Upkeep};
+use crate::progress::Progress;
+use crate::records::QueueRecord;
+use crate::store::{Found, Reader, Recovered, Scanned, Store, Upkeep};
+use definitions::Tables;
+use remembered::Remembered;
 
 /// What survives a [`MemoryStore`]: keep a clone to open it again, as after a restart.
 #[derive(Clone, Default)]
@@ -29,6 +32,7 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct Content {
     messages: BTreeMap<MessageId, Stored>,
+    remembered: Remembered,
     definitions: Tables,
     next: NextIds,
     clean: bool,
@@ -36,18 +40,9 @@ struct Content {
 
 struct Stored {
     message: Message,
-    queues: BTreeSet<QueueId>,
+    /// Who holds it, and what has happened to it there.
+    queues: BTreeMap<QueueId, Option<Progress>>,
     durable: bool,
-}
-
-#[derive(Default)]
-struct Tables {
-    vhosts: BTreeMap<String, VhostRecord>,
-    users: BTreeMap<String, UserRecord>,
-    permissions: BTreeMap<(String, String), PermissionRecord>,
-    exchanges: BTreeMap<(String, String), ExchangeRecord>,
-    queues: BTreeMap<QueueId, QueueRecord>,
-    bindings: BTreeSet<BindingRecord>,
 }
 
 /// Opens a disk: an empty one is a store that was never used.
@@ -58,18 +53,24 @@ pub fn open(disk: &MemoryDisk) -> (MemoryStore, Recovered) {
     let mut content = disk.lock();
     let Content { messages, definitions, .. } = &mut *content;
     messages.retain(|_, stored| {
-        stored.queues.retain(|queue| definitions.queues.contains_key(queue));
+        stored.queues.retain(|queue, _| definitions.queues.contains_key(queue));
         stored.durable && !stored.queues.is_empty()
     });
     let mut backlog: HashMap<QueueId, IdSet> = HashMap::new();
+    let mut progress: HashMap<QueueId, Vec<Progress>> = HashMap::new();
     for (id, stored) in messages {
-        for queue in &stored.queues {
+        for (queue, of_message) in &stored.queues {
             backlog.entry(*queue).or_default().insert(*id);
+            if let Some(of_message) = of_message {
+                progress.entry(*queue).or_default().push(*of_message);
+            }
         }
     }
     let recovered = Recovered {
         definitions: content.definitions.list(),
         backlog,
+        progress,
+        remembered: content.remembered.list(),
         next: content.next,
         clean: std::mem::take(&mut content.clean),
     };
@@ -132,6 +133,16 @@ impl Reader for MemoryReader {
         }
         Ok(found)
     }
+
+    fn scan(&mut self, ids: &[MessageId]) -> Result<Vec<Scanned>, ReadError> {
+        let content = self.disk.lock();
+        let scanned = |id: &MessageId| {
+            let message = &content.messages.get(id)?.message;
+            let (stamp, properties) = (message.stamp(), message.properties().to_vec());
+            Some(Scanned { id: *id, stamp, properties, body_len: message.body().len() as u64 })
+        };
+        Ok(ids.iter().filter_map(scanned).collect())
+    }
 }
 
 impl Content {
@@ -139,64 +150,43 @@ impl Content {
         self.next.message = self.next.message.max(publish.id + 1);
         let stored = self.messages.entry(publish.id).or_insert_with(|| Stored {
             message: publish.message.clone(),
-            queues: BTreeSet::new(),
+            queues: BTreeMap::new(),
             durable: publish.durable,
         });
-        stored.queues.extend(publish.queues.as_slice());
+        for queue in publish.queues.as_slice() {
+            stored.queues.entry(*queue).or_default();
+        }
     }
 
     fn apply(&mut self, change: &Change) {
-        let tables = &mut self.definitions;
         match change.clone() {
             Change::Settle { queue, ids } => {
                 for range in ids {
                     self.settle(queue, *range.start(), *range.end());
                 }
             }
-            Change::PutVhost(vhost) => {
-                tables.vhosts.insert(vhost.name.clone(), vhost);
-            }
-            Change::DeleteVhost { name } => {
-                tables.vhosts.remove(&name);
-            }
-            Change::PutUser(user) => {
-                tables.users.insert(user.name.clone(), user);
-            }
-            Change::DeleteUser { name } => {
-                tables.users.remove(&name);
-            }
-            Change::PutPermission(permission) => {
-                let key = (permission.user.clone(), permission.vhost.clone());
-                tables.permissions.insert(key, permission);
-            }
-            Change::DeletePermission { user, vhost } => {
-                tables.permissions.remove(&(user, vhost));
-            }
-            Change::PutExchange(exchange) => {
-                let key = (exchange.vhost.clone(), exchange.name.clone());
-                tables.exchanges.insert(key, exchange);
-            }
-            Change::DeleteExchange { vhost, name } => {
-                tables.exchanges.remove(&(vhost, name));
-            }
-            Change::PutQueue(queue) => {
-                self.next.queue = self.next.queue.max(QueueId(queue.id.0.saturating_add(1)));
-                tables.queues.insert(queue.id, queue);
-            }
-            Change::DeleteQueue(queue) => {
-                tables.queues.remove(&queue);
-                self.settle(queue, 0, MessageId::MAX);
-            }
-            Change::PutBinding(binding) => {
-                tables.bindings.insert(binding);
-            }
-            Change::DeleteBinding(binding) => {
-                tables.bindings.remove(&binding);
-            }
-            Change::DeliveredTo { queue, id } => {
-                if let Some(record) = tables.queues.get_mut(&queue) {
-                    record.delivered_to = id;
+            Change::PutProgress { queue, progress } => self.put_progress(queue, &progress),
+            Change::Remember { owner, keys } => self.remembered.put(&owner, keys),
+            Change::Forget { owner, keys } => self.remembered.forget(&owner, keys),
+            Change::ForgetOwner { owner } => self.remembered.forget_owner(&owner),
+            change => {
+                match &change {
+                    Change::PutQueue(QueueRecord { id: QueueId(id), .. }) => {
+                        self.next.queue = self.next.queue.max(QueueId(id.saturating_add(1)));
+                    }
+                    Change::DeleteQueue(queue) => self.settle(*queue, 0, MessageId::MAX),
+                    _ => {}
                 }
+                self.definitions.apply(change);
+            }
+        }
+    }
+
+    fn put_progress(&mut self, queue: QueueId, progress: &[Progress]) {
+        for progress in progress {
+            let stored = self.messages.get_mut(&progress.id).filter(|stored| stored.durable);
+            if let Some(entry) = stored.and_then(|stored| stored.queues.get_mut(&queue)) {
+                *entry = Some(*progress);
             }
         }
     }
@@ -214,19 +204,6 @@ impl Content {
         }
         for id in empty {
             self.messages.remove(&id);
-        }
-    }
-}
-
-impl Tables {
-    fn list(&self) -> Definitions {
-        Definitions {
-            vhosts: self.vhosts.values().cloned().collect(),
-            users: self.users.values().cloned().collect(),
-            permissions: self.permissions.values().cloned().collect(),
-            exchanges: self.exchanges.values().cloned().collect(),
-            queues: self.queues.values().cloned().collect(),
-            bindings: self.bindings.iter().cloned().collect(),
         }
     }
 }

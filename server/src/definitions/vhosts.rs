@@ -1,0 +1,179 @@
+//! Vhosts: put and delete.
+
+use std::sync::Arc;
+
+use leveret_persistence::{Change, Ticket, VhostRecord};
+
+use super::parameters::{self, ParameterKey};
+use super::users::{permission_deletions, permission_record, set_permissions};
+use super::{Refused, Registry};
+use crate::access::permissions::{NamePermissions, Permissions};
+use crate::access::user::User;
+use crate::limits::{VHOST_NAME_BYTES_MAX, VHOST_TEXT_BYTES_MAX};
+use crate::vhost::Vhost;
+use crate::vhost::settings::VhostSettings;
+
+/// The types of queue that a vhost may have as its default.
+const QUEUE_TYPES: [&str; 3] = ["classic", "quorum", "stream"];
+
+/// What is to be set of a vhost. None: it stays as it is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct VhostSettingsChange {
+    pub(crate) description: Option<String>,
+    pub(crate) tags: Option<Vec<String>>,
+    pub(crate) default_queue_type: Option<String>,
+}
+
+impl Registry {
+    /// Creates a vhost or changes its settings; `by` may then do everything in a new one. Says whether it is new.
+    pub(crate) async fn put_vhost(
+        &self,
+        by: &str,
+        name: &str,
+        set: VhostSettingsChange,
+    ) -> Result<bool, Refused> {
+        check(name, &set)?;
+        self.make(|change| {
+            let known = change.vhost(name).ok().cloned();
+            let is_new = known.is_none();
+            let vhost = known.unwrap_or_else(|| Vhost::new(name.into(), self.storage.clone()));
+            let mut settings = VhostSettings::clone(&vhost.settings());
+            settings.set(set);
+            change.rows.push(Change::PutVhost(vhost_record(name, &settings)));
+            change.settings.push((Arc::clone(&vhost), settings));
+            if let (true, Ok(mut creator)) = (is_new, change.user(by)) {
+                let everything = NamePermissions::everything();
+                let record = permission_record(by, name, &everything.texts);
+                change.rows.push(Change::PutPermission(record));
+                let permissions = Permissions { names: Some(everything), ..Permissions::default() };
+                set_permissions(&mut creator, Arc::clone(&vhost.name), permissions);
+                change.put_user(creator);
+            }
+            change.definitions.vhosts.insert(Arc::clone(&vhost.name), vhost);
+            Ok(is_new)
+        })
+        .await
+    }
+
+    /// Deletes a vhost with all that belongs to it, in one transaction. Its queues' tasks must have ended.
+    pub(crate) fn delete_vhost(&self, vhost: &Vhost) -> Result<Ticket, Refused> {
+        let name = &*vhost.name;
+        let decided = self.decide(|change| {
+            let users: Vec<User> =
+                change.definitions.users.values().map(|u| User::clone(u)).collect();
+            for mut user in users {
+                if let Some(permissions) = user.permissions.remove(name) {
+                    change.rows.extend(permission_deletions(&user.name, name, &permissions));
+                    change.put_user(user);
+                }
+            }
+            let parameters = change.definitions.parameters.keys();
+            let gone: Vec<ParameterKey> =
+                parameters.filter(|key| &*key.vhost == name).cloned().collect();
+            for key in gone {
+                change.definitions.parameters.remove(&key);
+                change.rows.push(parameters::deletion(&key));
+            }
+            change.rows.extend(vhost.clear());
+            change.rows.push(Change::DeleteVhost { name: name.to_owned() });
+            change.definitions.vhosts.remove(name).ok_or(Refused::NotFound)?;
+            Ok(())
+        });
+        decided.map(|((), ticket)| ticket)
+    }
+}
+
+impl VhostSettings {
+    fn set(&mut self, set: VhostSettingsChange) {
+        let VhostSettingsChange { description, tags, default_queue_type } = set;
+        if let Some(description) = description {
+            self.description = description;
+        }
+        if let Some(tags) = tags {
+            self.tags = tags;
+        }
+        if let Some(default) = default_queue_type {
+            self.default_queue_type = (!is_undefined(&default)).then_some(default);
+        }
+    }
+}
+
+/// RabbitMQ's words for none: the node's default.
+fn is_undefined(queue_type: &str) -> bool {
+    matches!(queue_type, "" | "undefined" | "default")
+}
+
+pub(super) fn vhost_record(name: &str, settings: &VhostSettings) -> VhostRecord {
+    VhostRecord {
+        name: name.to_owned(),
+        description: settings.description.clone(),
+        tags: settings.tags.join(","),
+        default_queue_type: settings.default_queue_type.clone().unwrap_or_default(),
+    }
+}
+
+fn check(name: &str, set: &VhostSettingsChange) -> Result<(), Refused> {
+    if name.is_empty() || name.len() > VHOST_NAME_BYTES_MAX {
+        let text = format!("a vhost's name has 1 to {VHOST_NAME_BYTES_MAX} bytes");
+        return Err(Refused::Invalid(text));
+    }
+    let tags = set.tags.iter().flatten();
+    let length = set.description.iter().chain(tags.clone()).map(String::len).sum::<usize>();
+    if length > VHOST_TEXT_BYTES_MAX {
+        let text = format!("description and tags have at most {VHOST_TEXT_BYTES_MAX} bytes");
+        return Err(Refused::Invalid(text));
+    }
+    if tags.clone().any(|tag| tag.contains(',')) {
+        return Err(Refused::Invalid("a tag has no comma".to_owned()));
+    }
+    match set.default_queue_type.as_deref() {
+        Some(other) if !is_undefined(other) && !QUEUE_TYPES.contains(&other) => {
+            Err(Refused::Invalid(format!("{other} is not a valid queue type")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(tags: &[&str], default_queue_type: Option<&str>) -> VhostSettingsChange {
+        VhostSettingsChange {
+            description: None,
+            tags: Some(tags.iter().map(|&tag| tag.to_owned()).collect()),
+            default_queue_type: default_queue_type.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn settings_are_checked() {
+        let long = "v".repeat(VHOST_NAME_BYTES_MAX + 1);
+        let large = "t".repeat(VHOST_TEXT_BYTES_MAX + 1);
+        let table = [
+            ("v", set(&["a", "b"], Some("quorum")), None),
+            ("v", set(&[], Some("undefined")), None),
+            ("v", set(&[], Some("foo")), Some("foo is not a valid queue type")),
+            ("v", set(&["a,b"], None), Some("a tag has no comma")),
+            ("v", set(&[&large], None), Some("description and tags have at most 16384 bytes")),
+            ("", set(&[], None), Some("a vhost's name has 1 to 255 bytes")),
+            (&long, set(&[], None), Some("a vhost's name has 1 to 255 bytes")),
+        ];
+        for (name, set, refused) in table {
+            let text = check(name, &set).err().map(|refused| refused.to_string());
+            assert_eq!(text.as_deref(), refused, "{name} {set:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_given_stays() {
+        let mut settings = VhostSettings::default();
+        settings.set(set(&["a"], Some("quorum")));
+        settings.set(VhostSettingsChange { description: Some("d".into()), ..Default::default() });
+        assert_eq!(settings.description, "d");
+        assert_eq!(settings.tags, ["a"]);
+        assert_eq!(settings.default_queue_type.as_deref(), Some("quorum"));
+        settings.set(set(&[], Some("undefined")));
+        assert_eq!(settings.default_queue_type, None);
+    }
+}

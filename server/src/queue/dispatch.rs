@@ -1,0 +1,314 @@
+//! Delivering: which message to which consumer next. Part of the state machine of [`super::state`].
+
+use std::sync::Arc;
+
+use leveret_persistence::{Message, Ticket};
+
+use super::consumers::{ConsumerSpec, Delivery};
+use super::entry::{Entry, Kept, Mark};
+use super::groups::{Group, Holder, group_of};
+use super::lane::Next;
+use super::state::{Got, Load, State};
+use super::unacked::Unacked;
+use crate::connection::ChannelId;
+use crate::protocol::death::Reason;
+use crate::protocol::rewrite::with_header_number;
+use crate::vhost::dispatch::without_blind_copies;
+
+/// What the state machine is told of the world when it delivers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// Milliseconds since the Unix epoch.
+    pub(crate) now_ms: u64,
+    /// What the store has finished.
+    pub(crate) committed: Ticket,
+    /// What this queue may keep in memory, in bytes.
+    pub(crate) memory_limit: usize,
+}
+
+/// Where a message goes.
+struct Recipient<'a> {
+    channel: ChannelId,
+    consumer: Option<&'a ConsumerSpec>,
+    no_ack: bool,
+}
+
+impl<'a> Recipient<'a> {
+    fn of(spec: &'a ConsumerSpec) -> Recipient<'a> {
+        Recipient { channel: spec.channel, consumer: Some(spec), no_ack: spec.no_ack }
+    }
+
+    fn holder(&self) -> Holder {
+        Holder { channel: self.channel, consumer: self.consumer.map(|spec| spec.id) }
+    }
+}
+
+impl State {
+    /// Delivers ready messages for as long as a consumer has room, and does what is due.
+    pub(crate) fn dispatch(&mut self, moment: Moment) {
+        self.wake(moment);
+        let mut short_of_memory = self.memory() > moment.memory_limit;
+        if self.rules.group_header.is_some() {
+            self.deliver_groups(moment);
+        } else {
+            while self.consumers.any_has_room() {
+                let Next::Message(entry) = self.next_message(moment) else {
+                    break;
+                };
+                let Some(spec) = self.consumers.take_turn(entry.message.size()) else {
+                    self.ready.requeue(entry);
+                    break;
+                };
+                self.deliver(entry, &spec, None, short_of_memory, moment);
+                short_of_memory = short_of_memory || self.memory() > moment.memory_limit;
+            }
+        }
+        if let Some(first) = self.batch_first.take() {
+            self.ready.compact_from(first);
+        }
+        self.bury_expired(moment.now_ms);
+        self.drop_head();
+        self.page_out(moment);
+        self.want(moment.now_ms);
+    }
+
+    /// Sends what [`State::dispatch`] gathered.
+    pub(crate) fn flush(&mut self, send: impl FnMut(&Arc<ConsumerSpec>, Vec<Delivery>)) {
+        self.consumers.flush(send);
+    }
+
+    /// One message for `basic.get`.
+    pub(crate) fn get(&mut self, channel: ChannelId, no_ack: bool, moment: Moment) -> Got {
+        self.used_ms = moment.now_ms;
+        let recipient = Recipient { channel, consumer: None, no_ack };
+        let (entry, group) = match self.rules.group_header.clone() {
+            None => match self.next_message(moment) {
+                Next::Empty => return Got::Empty,
+                Next::InStore => {
+                    self.want(moment.now_ms);
+                    return Got::Loading;
+                }
+                Next::Message(entry) => (entry, None),
+            },
+            Some(header) => match self.next_for(&header, recipient.holder(), moment) {
+                Err(got) => return got,
+                Ok(found) => found,
+            },
+        };
+        let delivery = self.hand_out(entry, &recipient, group, false, moment);
+        Got::Message(delivery, self.ready_count())
+    }
+
+    /// The next message that is not too old.
+    fn next_message(&mut self, moment: Moment) -> Next {
+        loop {
+            match self.ready.pop() {
+                Next::Message(entry) if self.is_expired(&entry, moment.now_ms) => {
+                    if self.dying.is_full() {
+                        self.ready.requeue(entry);
+                        return Next::Empty;
+                    }
+                    self.counts.expired += 1;
+                    self.bury(entry.into(), Reason::Expired);
+                }
+                next => return next,
+            }
+        }
+    }
+
+    /// Whether it is too old. What has just come may be delivered whatever its TTL: 0 means at once or never.
+    fn is_expired(&self, entry: &Entry, now_ms: u64) -> bool {
+        let is_new = self.batch_first.is_some_and(|first| entry.id >= first) && !entry.mark.redelivered;
+        entry.expires_ms <= now_ms && !is_new
+    }
+
+    /// As [`State::dispatch`] for a queue whose messages are in groups.
+    fn deliver_groups(&mut self, moment: Moment) {
+        for holder in self.groups.holders() {
+            let Some(consumer) = holder.consumer else {
+                continue;
+            };
+            while let Some(bytes) = self.groups.next_of(holder) {
+                let Some(spec) = self.consumers.take_turn_of(consumer, bytes) else {
+                    break;
+                };
+                if let Some((group, entry)) = self.groups.take_of(holder) {
+                    self.deliver(entry, &spec, Some(group), false, moment);
+                }
+            }
+        }
+        while let Some(bytes) = self.groups.next_free() {
+            let Some(spec) = self.consumers.take_turn(bytes) else {
+                break;
+            };
+            if let Some((group, entry)) = self.groups.take_free() {
+                self.deliver(entry, &spec, Some(group), false, moment);
+            }
+        }
+        let Some(header) = self.rules.group_header.clone() else {
+            return;
+        };
+        while self.consumers.any_has_room() && !self.groups.is_full() {
+            let Next::Message(entry) = self.next_message(moment) else {
+                break;
+            };
+            let bytes = entry.message.size();
+            let Some(group) = group_of(&entry.message, &header) else {
+                match self.consumers.take_turn(bytes) {
+                    Some(spec) => self.deliver(entry, &spec, None, false, moment),
+                    None => return self.ready.requeue(entry),
+                }
+                continue;
+            };
+            let spec = match self.groups.holder(&group) {
+                _ if self.groups.has_parked(&group) => None,
+                Some(Holder { consumer: Some(id), .. }) => self.consumers.take_turn_of(id, bytes),
+                Some(Holder { consumer: None, .. }) => None,
+                None => match self.consumers.take_turn(bytes) {
+                    Some(spec) => Some(spec),
+                    None => return self.ready.requeue(entry),
+                },
+            };
+            match spec {
+                Some(spec) => self.deliver(entry, &spec, Some(group), false, moment),
+                None => self.groups.park(&group, entry),
+            }
+        }
+    }
+
+    /// The next message that a `basic.get` of this holder may have.
+    fn next_for(
+        &mut self,
+        header: &str,
+        holder: Holder,
+        moment: Moment,
+    ) -> Result<(Entry, Option<Group>), Got> {
+        let parked = self.groups.take_of(holder).or_else(|| self.groups.take_free());
+        if let Some((group, entry)) = parked {
+            return Ok((entry, Some(group)));
+        }
+        while !self.groups.is_full() {
+            let entry = match self.next_message(moment) {
+                Next::Empty => return Err(Got::Empty),
+                Next::InStore => {
+                    self.want(moment.now_ms);
+                    return Err(Got::Loading);
+                }
+                Next::Message(entry) => entry,
+            };
+            let Some(group) = group_of(&entry.message, header) else {
+                return Ok((entry, None));
+            };
+            let is_free = self.groups.holder(&group).is_none_or(|other| other == holder);
+            if is_free && !self.groups.has_parked(&group) {
+                return Ok((entry, Some(group)));
+            }
+            self.groups.park(&group, entry);
+        }
+        Err(Got::Empty)
+    }
+
+    fn deliver(
+        &mut self,
+        entry: Entry,
+        spec: &ConsumerSpec,
+        group: Option<Group>,
+        short_of_memory: bool,
+        moment: Moment,
+    ) {
+        let delivery = self.hand_out(entry, &Recipient::of(spec), group, short_of_memory, moment);
+        self.consumers.gather(spec.id, delivery);
+    }
+
+    /// Turns a message into a delivery; remembers it if it needs an acknowledgement.
+    fn hand_out(
+        &mut self,
+        entry: Entry,
+        recipient: &Recipient<'_>,
+        group: Option<Group>,
+        short_of_memory: bool,
+        moment: Moment,
+    ) -> Delivery {
+        self.delivered_to = self.delivered_to.max(entry.id);
+        let (id, redelivered) = (entry.id, entry.mark.redelivered);
+        let message = as_delivered(&entry.message, entry.mark);
+        if recipient.no_ack {
+            if entry.ticket.is_some() {
+                self.effects.settled.push(id);
+            }
+            return Delivery { id, number: 0, redelivered, message };
+        }
+        let stored = entry.ticket.is_some_and(|ticket| ticket <= moment.committed);
+        let mut kept = Kept::from(entry);
+        // It may stay unacknowledged for long: it must not hold the read buffer it came in.
+        kept.message = match kept.message {
+            Some(message) if !(short_of_memory && stored) => Some(message.compact()),
+            _ => None,
+        };
+        self.unacked_bytes += kept.cost();
+        if let Some(group) = &group {
+            self.groups.delivered(group, recipient.holder());
+        }
+        let session = self.sessions.entry(recipient.channel).or_default();
+        let number = session.next_number();
+        let consumer = recipient.consumer.map(|spec| spec.id);
+        session.push(Unacked { kept, consumer, since_ms: moment.now_ms, group });
+        Delivery { id, number, redelivered, message }
+    }
+
+    fn page_out(&mut self, moment: Moment) {
+        let Moment { committed, memory_limit, .. } = moment;
+        let aside = self.memory() - self.ready.bytes();
+        let for_ready = memory_limit.saturating_sub(aside);
+        self.effects.page_out.append(&mut self.ready.page_out(for_ready, committed));
+        self.effects.page_out.append(&mut self.waiting.page_out(committed));
+        if self.memory() > memory_limit {
+            self.dying.page_out(committed);
+        }
+    }
+
+    /// Asks the store for the next messages, once at a time.
+    pub(super) fn want(&mut self, now_ms: u64) {
+        if self.loading.is_some() {
+            return;
+        }
+        let dying = self.dying.wanted(now_ms);
+        if !dying.is_empty() {
+            self.effects.load = dying;
+            self.loading = Some(Load::Dying);
+            return;
+        }
+        let wanted = match self.consumers.any_has_room() || self.needs_head() {
+            true => self.ready.wanted(),
+            false => None,
+        };
+        let wanted = wanted.or_else(|| self.ready.wanted_first().filter(|_| self.watches_head()));
+        if let Some((priority, ids)) = wanted {
+            self.effects.load = ids;
+            self.loading = Some(Load::Ready(priority));
+        }
+    }
+}
+
+/// The message as it is delivered: without `BCC`, and from the second time on with the headers that say how often it came
+/// back, as RabbitMQ's quorum queues have them.
+fn as_delivered(message: &Message, mark: Mark) -> Message {
+    let message = without_blind_copies(message);
+    if mark.acquired == 0 && mark.deliveries == 0 && mark.retries == 0 {
+        return message;
+    }
+    let mut properties = message.properties().to_vec();
+    for (name, count) in [
+        ("x-acquired-count", mark.acquired),
+        ("x-delivery-count", mark.deliveries),
+        ("x-retry-count", mark.retries),
+    ] {
+        if count > 0 {
+            properties = with_header_number(&properties, name, count.into());
+        }
+    }
+    let (exchange, routing_key) = (message.exchange(), message.routing_key());
+    // The headers are a few bytes of a message that was below the limit by far more.
+    let rewritten = Message::try_new(exchange, routing_key, &properties, message.body());
+    rewritten.map(|rewritten| rewritten.stamped(message.stamp())).unwrap_or(message)
+}

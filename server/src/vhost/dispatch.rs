@@ -1,0 +1,156 @@
+//! From routed messages to the store and the queues: one store batch and one command a queue for all of them. Called by
+//! connections for what clients publish, and by [`super::relay`] for what queues pass on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use leveret_persistence::{Batch, Change, Message, Publish, QueueId, Ticket};
+
+use super::publish::Route;
+use crate::protocol::rewrite::without_header;
+use crate::queue::Queue;
+use crate::queue::entry::Entry;
+use crate::stamp;
+use crate::storage::Storage;
+
+/// A message that knows where it goes.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) message: Message,
+    pub(crate) route: Arc<Route>,
+    /// Delivery mode 2.
+    pub(crate) persistent: bool,
+    /// What the queues that may refuse messages have said; see [`super::admission`].
+    pub(crate) verdict: Verdict,
+}
+
+/// See [`Outgoing::verdict`].
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Verdict {
+    #[default]
+    Taken,
+    /// It was there before: it is confirmed as the first one, and goes no further where it is known.
+    Duplicate,
+    /// A queue has refused it.
+    Refused,
+}
+
+impl Outgoing {
+    pub(crate) fn new(message: Message, route: Arc<Route>, persistent: bool) -> Outgoing {
+        Outgoing { message, route, persistent, verdict: Verdict::Taken }
+    }
+
+    /// Whether the store has to write it.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.persistent && !self.route.stored.is_empty()
+    }
+
+    /// The same, no longer holding the read buffer it came in.
+    pub(crate) fn detached(self) -> Outgoing {
+        Outgoing { message: self.message.compact(), ..self }
+    }
+}
+
+/// The message as anyone may see it: without the `BCC` that it keeps for its dead letters.
+pub(crate) fn without_blind_copies(message: &Message) -> Message {
+    if message.stamp().flags & stamp::BLIND_COPIES == 0 {
+        return message.clone();
+    }
+    let properties = without_header(message.properties(), "BCC");
+    let (exchange, routing_key) = (message.exchange(), message.routing_key());
+    Message::new(exchange, routing_key, &properties, message.body()).stamped(message.stamp())
+}
+
+/// Reserves ids, submits `batch` with the messages that have to be stored, and hands each queue its messages, of which there
+/// are at most `count`. Gives the queues that ask their publishers to wait.
+pub(crate) async fn dispatch(
+    storage: &Storage,
+    count: usize,
+    messages: impl Iterator<Item = Outgoing>,
+    mut batch: Batch,
+) -> Vec<Arc<Queue>> {
+    let first = storage.committer.reserve(count as u64);
+    let mut groups = Groups { expected: count, ..Groups::default() };
+    for (id, mut outgoing) in (first..).zip(messages) {
+        if let [_, _, ..] = outgoing.route.targets.as_slice() {
+            // One body for all queues, and none of them may hold the read buffer.
+            outgoing = outgoing.detached();
+        }
+        let is_stored = outgoing.is_stored();
+        let Outgoing { message, route, persistent, .. } = outgoing;
+        if is_stored {
+            let (message, queues) = (message.clone(), route.stored.clone());
+            batch.publishes.push(Publish { id, message, queues, durable: true });
+        }
+        groups.add(id, message, &route, persistent);
+    }
+    let is_empty = batch.publishes.is_empty() && batch.changes.is_empty() && batch.done.is_none();
+    let ticket = if is_empty { Ticket::NONE } else { storage.committer.submit(batch) };
+    groups.hand_over(storage, ticket).await
+}
+
+/// Messages by queue.
+#[derive(Default)]
+struct Groups {
+    /// The messages of the batch: what a queue gets at most.
+    expected: usize,
+    groups: Vec<(Arc<Queue>, Vec<Entry>)>,
+    index: HashMap<QueueId, usize>,
+}
+
+impl Groups {
+    fn add(&mut self, id: u64, message: Message, route: &Route, persistent: bool) {
+        let Some((last, others)) = route.targets.split_last() else {
+            return;
+        };
+        let mut entry = |queue: &Arc<Queue>, place: usize, message: Message| {
+            let durable = persistent && queue.stored;
+            self.push(queue, place, Entry::published(id, message, durable));
+        };
+        for (place, queue) in others.iter().enumerate() {
+            entry(queue, place, message.clone());
+        }
+        entry(last, others.len(), message);
+    }
+
+    /// `place`: where the queue is if the batch so far went the same way, which is the usual case.
+    fn push(&mut self, queue: &Arc<Queue>, place: usize, entry: Entry) {
+        let (groups, capacity) = (&mut self.groups, self.expected);
+        let expected = groups.get(place).is_some_and(|(known, _)| Arc::ptr_eq(known, queue));
+        let place = if expected {
+            place
+        } else {
+            *self.index.entry(queue.id).or_insert_with(|| {
+                groups.push((Arc::clone(queue), Vec::with_capacity(capacity)));
+                groups.len() - 1
+            })
+        };
+        if let Some((_, entries)) = groups.get_mut(place) {
+            entries.push(entry);
+        }
+    }
+
+    async fn hand_over(self, storage: &Storage, ticket: Ticket) -> Vec<Arc<Queue>> {
+        let mut held = Vec::new();
+        for (queue, mut entries) in self.groups {
+            for entry in entries.iter_mut().filter(|entry| entry.mark.durable) {
+                entry.ticket = Some(ticket);
+            }
+            match queue.publish(entries).await {
+                Ok(()) if queue.flow.is_held() => held.push(queue),
+                Ok(()) => {}
+                Err(refused) => forget(storage, queue.id, &refused),
+            }
+        }
+        held
+    }
+}
+
+/// The queue was deleted meanwhile: the store must not keep what it will never deliver.
+fn forget(storage: &Storage, queue: QueueId, refused: &[Entry]) {
+    let stored = refused.iter().filter(|entry| entry.ticket.is_some());
+    let ids: Vec<_> = stored.map(|entry| entry.id..=entry.id).collect();
+    if !ids.is_empty() {
+        storage.committer.submit(Batch::change(Change::Settle { queue, ids }));
+    }
+}

@@ -1,0 +1,129 @@
+//! The gate before a queue or exchange that does not take every message: one with a limit that refuses, or one that knows
+//! duplicates. Whoever publishes through it holds it from its decision until the store has been given the messages, so that two
+//! publishers never decide on the same room or the same key (docs/decisions/0008). Passed by [`super::admission`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use amq_protocol::types::{AMQPValue, FieldTable};
+use leveret_persistence::RememberedKey;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::dedup::Dedup;
+use crate::queue::arguments::{integer_of, text};
+
+/// The header with the key, unless another is named.
+const HEADER: &str = "x-deduplication-header";
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// Gates are passed in this order, so that nobody waits in a circle.
+    pub(crate) id: u64,
+    /// Whether it refuses what is over the length limit.
+    refuses: AtomicBool,
+    deduplication: Option<Deduplication>,
+    /// For those that deduplicate nothing: whose turn it is.
+    turn: Arc<Mutex<Option<Dedup>>>,
+    duplicates: AtomicU64,
+}
+
+/// How duplicates are known.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Deduplication {
+    /// The header with the key.
+    pub(crate) header: Arc<str>,
+    /// How many keys are remembered.
+    pub(crate) size: Option<u64>,
+    /// For how long, in milliseconds.
+    pub(crate) ttl_ms: Option<u64>,
+    /// The name of these keys in the store; none if they do not outlive a restart.
+    pub(crate) owner: Option<String>,
+}
+
+impl Deduplication {
+    /// What the arguments of a queue ask for. `owner`: the name of its keys in the store.
+    pub(crate) fn of(arguments: &FieldTable, owner: Option<String>) -> Option<Deduplication> {
+        let arguments = arguments.inner();
+        if arguments.get("x-message-deduplication") != Some(&AMQPValue::Boolean(true)) {
+            return None;
+        }
+        let number = |name: &str| {
+            arguments.get(name).and_then(integer_of).and_then(|number| u64::try_from(number).ok())
+        };
+        let header = arguments.get("x-deduplication-header").and_then(|name| text(name).ok());
+        Some(Deduplication {
+            header: header.as_deref().unwrap_or(HEADER).into(),
+            size: number("x-cache-size"),
+            ttl_ms: number("x-cache-ttl"),
+            owner,
+        })
+    }
+}
+
+/// A gate that is held.
+pub(crate) type Turn = OwnedMutexGuard<Option<Dedup>>;
+
+impl Gate {
+    /// An open gate: everything passes.
+    #[cfg(test)]
+    pub(crate) fn open(id: u64) -> Gate {
+        Gate::new(id, None, Vec::new())
+    }
+
+    /// One that may know duplicates; `keys` are those it has seen, oldest first.
+    pub(crate) fn new(
+        id: u64,
+        deduplication: Option<Deduplication>,
+        keys: Vec<RememberedKey>,
+    ) -> Gate {
+        let known = deduplication.as_ref().map(|found| {
+            let size = found.size.and_then(|size| usize::try_from(size).ok());
+            let mut known = Dedup::new(size, found.ttl_ms);
+            let until = |until_ms| (until_ms > 0).then_some(until_ms);
+            // What does not fit any more is forgotten in the store when it is full again.
+            known.restore(keys.into_iter().map(|found| (found.key.into(), until(found.until_ms))));
+            known
+        });
+        let turn = Arc::new(Mutex::new(known));
+        Gate {
+            id,
+            refuses: AtomicBool::new(false),
+            deduplication,
+            turn,
+            duplicates: AtomicU64::new(0),
+        }
+    }
+
+    /// Lets it refuse what is over the limit, or not.
+    pub(crate) fn set_refuses(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refuses(&self) -> bool {
+        self.refuses.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn deduplication(&self) -> Option<&Deduplication> {
+        self.deduplication.as_ref()
+    }
+
+    /// Whether there is anything to decide.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.refuses() || self.deduplication.is_some()
+    }
+
+    /// Waits for one's turn.
+    pub(crate) async fn pass(&self) -> Turn {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    pub(crate) fn count_duplicate(&self) {
+        self.duplicates.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Duplicates since the broker started.
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.duplicates.load(Ordering::Relaxed)
+    }
+}
