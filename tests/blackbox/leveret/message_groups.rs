@@ -104,13 +104,16 @@ fn when_its_consumer_goes_a_group_goes_to_another_from_where_it_was() {
     let first = one.delivery();
     assert_eq!(one.bodies(2), ["a2", "a3"]);
     one.ack(first.delivery_tag);
+    assert_eq!(one.delivery().body, "a4");
+    let properties = in_group("group", "a");
+    assert!(owner.publish_and_wait("", "q", properties, "a5"));
     let two = consumer(&broker, 10);
     two.expect_silence("q");
     one.close();
-    let rest: Vec<Message> = (0..3).map(|_| two.delivery()).collect();
-    assert_eq!(bodies(&rest), ["a2", "a3", "a4"]);
+    let rest: Vec<Message> = (0..4).map(|_| two.delivery()).collect();
+    assert_eq!(bodies(&rest), ["a2", "a3", "a4", "a5"]);
     let redelivered: Vec<bool> = rest.iter().map(|message| message.redelivered).collect();
-    assert_eq!(redelivered, [true, true, false]);
+    assert_eq!(redelivered, [true, true, true, false]);
 }
 
 #[test]
