@@ -25,6 +25,20 @@ pub struct Config {
     )]
     pub listen: Vec<SocketAddr>,
 
+    /// Address to listen on for the HTTP API and the management UI; may be given more than once. Port 0 takes a free one
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_values = ["0.0.0.0:15672"],
+        env = "LEVERET_HTTP_LISTEN",
+        value_delimiter = ','
+    )]
+    pub http_listen: Vec<SocketAddr>,
+
+    /// Do not listen for HTTP
+    #[arg(long, env = "LEVERET_NO_HTTP")]
+    pub no_http: bool,
+
     /// What to log to standard error: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info", env = "LEVERET_LOG")]
     pub log: tracing::Level,

@@ -31,6 +31,14 @@ struct Open {
     outbox: Outbox,
     user: Arc<str>,
     vhost: VhostName,
+    channels: Arc<AtomicUsize>,
+}
+
+/// What is open.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct OpenTotals {
+    pub(crate) connections: usize,
+    pub(crate) channels: usize,
 }
 
 /// What a user has open.
@@ -82,10 +90,16 @@ impl Connections {
         *table.vhosts.entry(Arc::clone(vhost)).or_default() += 1;
         let usage = table.users.entry(Arc::clone(user)).or_default();
         usage.connections += 1;
-        let channels = Arc::clone(&usage.channels);
-        let open = Open { outbox, user: Arc::clone(user), vhost: Arc::clone(vhost) };
+        let of_user = Arc::clone(&usage.channels);
+        let channels = Arc::<AtomicUsize>::default();
+        let open = Open {
+            outbox,
+            user: Arc::clone(user),
+            vhost: Arc::clone(vhost),
+            channels: Arc::clone(&channels),
+        };
         table.open.insert(id, open);
-        Ok(Admitted { connections: Arc::clone(self), id, channels })
+        Ok(Admitted { connections: Arc::clone(self), id, channels, of_user })
     }
 
     /// Closes every connection with this fault and lets no more in.
@@ -121,12 +135,14 @@ impl Connections {
     }
 
     /// How many connections and channels are open, in one vhost or in all.
-    pub(crate) fn count(&self, vhost: Option<&str>) -> usize {
+    pub(crate) fn totals(&self, vhost: Option<&str>) -> OpenTotals {
         let table = self.table();
-        match vhost {
-            Some(vhost) => table.vhosts.get(vhost).copied().unwrap_or_default(),
-            None => table.open.len(),
-        }
+        let asked =
+            table.open.values().filter(|open| vhost.is_none_or(|name| name == &*open.vhost));
+        asked.fold(OpenTotals::default(), |totals, open| OpenTotals {
+            connections: totals.connections + 1,
+            channels: totals.channels + open.channels.load(Ordering::Relaxed),
+        })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -148,13 +164,16 @@ pub(crate) struct Admitted {
     connections: Arc<Connections>,
     id: ConnectionId,
     channels: Arc<AtomicUsize>,
+    /// The channels of the user over all its connections.
+    of_user: Arc<AtomicUsize>,
 }
 
 impl Admitted {
     /// Counts a channel of the user for as long as what it returns lives; or says the limit that is reached.
     pub(crate) fn open_channel(&self, limit: Option<i64>) -> Result<OpenChannel, i64> {
-        let before = self.channels.fetch_add(1, Ordering::Relaxed);
-        let counted = OpenChannel(Arc::clone(&self.channels));
+        let before = self.of_user.fetch_add(1, Ordering::Relaxed);
+        self.channels.fetch_add(1, Ordering::Relaxed);
+        let counted = OpenChannel([Arc::clone(&self.channels), Arc::clone(&self.of_user)]);
         match reached(limit, Some(before)) {
             Some(limit) => Err(limit),
             None => Ok(counted),
@@ -186,13 +205,15 @@ impl Drop for Admitted {
     }
 }
 
-/// An open channel in its user's count; leaves it when dropped.
+/// An open channel in the counts of its connection and its user; leaves them when dropped.
 #[derive(Debug)]
-pub(crate) struct OpenChannel(Arc<AtomicUsize>);
+pub(crate) struct OpenChannel([Arc<AtomicUsize>; 2]);
 
 impl Drop for OpenChannel {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        for count in &self.0 {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -236,7 +257,8 @@ mod tests {
             full(admit(&connections, 8, "w", "y", (none, Some(0)))),
             NotAdmitted::UserLimit(0)
         );
-        assert_eq!((connections.count(None), connections.count(Some("/"))), (4, 3));
+        let open = |vhost| connections.totals(vhost).connections;
+        assert_eq!((open(None), open(Some("/"))), (4, 3));
     }
 
     #[test]
@@ -250,6 +272,8 @@ mod tests {
         assert_eq!(second.open_channel(Some(2)).unwrap_err(), 2);
         assert_eq!(second.open_channel(Some(2)).unwrap_err(), 2, "a refused one does not count");
         let _theirs = other.open_channel(Some(2)).unwrap();
+        let expected = OpenTotals { connections: 3, channels: 3 };
+        assert_eq!(connections.totals(Some("/")), expected);
         drop(channel);
         let _room = second.open_channel(Some(2)).unwrap();
         let _unlimited = second.open_channel(Some(-1)).unwrap();

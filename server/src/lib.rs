@@ -26,6 +26,7 @@ mod dedup;
 mod definitions;
 mod erlang_term;
 mod limits;
+mod management;
 mod node;
 pub mod protocol;
 mod queue;

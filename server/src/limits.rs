@@ -139,6 +139,9 @@ pub(crate) const EXPIRATION_MAX_MS: u64 = 315_360_000_000;
 /// The longest `x-delay` in milliseconds, as of the delayed message plugin of RabbitMQ; a longer one is cut to it.
 pub(crate) const DELAY_MAX_MS: u64 = u32::MAX as u64;
 
+/// Bytes of a deduplication key that are remembered as they are; of a longer one its SHA-256 digest is.
+pub(crate) const DEDUPLICATION_KEY_BYTES: usize = 256;
+
 /// Messages that a start looks at in one read, where a queue needs more of them than their ids.
 pub(crate) const RECOVERY_SCAN_MESSAGES: usize = 10_000;
 

@@ -62,13 +62,11 @@ impl Node {
         self.logins.check(user, password, peer).await
     }
 
-    /// Deletes users, all of them or none, and closes their connections.
-    pub(crate) async fn delete_users(&self, names: &[String]) -> Result<(), Refused> {
-        let ticket = self.registry.delete_users(names)?;
-        for name in names {
-            let text = format!("user '{name}' is deleted");
-            self.connections.close_of_user(name, &Fault::new(ReplyCode::ConnectionForced, text));
-        }
+    /// Deletes a user and closes its connections.
+    pub(crate) async fn delete_user(&self, name: &str) -> Result<(), Refused> {
+        let ticket = self.registry.delete_user(name)?;
+        let text = format!("user '{name}' is deleted");
+        self.connections.close_of_user(name, &Fault::new(ReplyCode::ConnectionForced, text));
         self.registry.written(ticket).await
     }
 

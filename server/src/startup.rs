@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use leveret_admin_ui::management::Listener;
 use leveret_persistence::{
     Batch, Change, CommitError, Committer, CommitterThread, Limits, MessageReader, OpenError,
     PermissionRecord, Reader, Recovered, Store as _, UserRecord, VhostRecord, sqlite,
@@ -11,6 +12,7 @@ use leveret_persistence::{
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::access::{DEFAULT_USER, password};
@@ -20,11 +22,12 @@ use crate::connection::handshake::stopping;
 use crate::connection::listener;
 use crate::definitions;
 use crate::limits::SHUTDOWN_TIMEOUT;
+use crate::management::Managed;
 use crate::node::Node;
 use crate::queue::Command;
 use crate::storage::{Storage, awaited};
-use crate::vhost::recovery::{self, Found};
 use crate::vhost::DEFAULT_VHOST;
+use crate::vhost::recovery::{self, Found};
 
 /// Threads that read messages back from the store.
 const READER_THREADS: usize = 1;
@@ -54,7 +57,7 @@ pub enum StartError {
     Failed(#[from] CommitError),
     /// An address cannot be listened on.
     #[error(
-        "cannot listen on {address}: {error}\nIs another broker running? Choose another address with --listen ADDR:PORT."
+        "cannot listen on {address}: {error}\nIs another broker running? Choose another address with --listen ADDR:PORT or --http-listen ADDR:PORT."
     )]
     Listen {
         /// The address.
@@ -74,6 +77,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Before the store: a taken port must not cost a recovery.
     let listeners = bind_all(&config.listen)?;
+    let http_listeners = match config.no_http {
+        true => Vec::new(),
+        false => bind_all(&config.http_listen)?,
+    };
     let (store, recovered) = open(&config)?;
     let reader = MessageReader::start(&store, READER_THREADS)
         .map_err(|error| store_error(&config, error))?;
@@ -81,7 +88,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let (committer, thread) = Committer::start(Box::new(store), recovered.next, Limits::default());
     let storage = Storage::new(committer, reader);
     let node = Arc::new(recover(config, storage, recovered, scanner).await?);
-    announce(&node.config, &listeners)?;
+    announce(&node.config, &listeners, &http_listeners)?;
+    let http = manage(&node, &listeners, http_listeners)?;
     for listener in listeners {
         tokio::spawn(listener::accept(listener, Arc::clone(&node)));
     }
@@ -90,7 +98,50 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping");
+    http.stop().await;
     stop(&node, thread).await
+}
+
+/// The HTTP API, as long as it is served.
+struct Http {
+    serving: JoinSet<()>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Http {
+    /// Takes no more requests, and waits for those that are being answered.
+    async fn stop(self) {
+        let Http { serving, stopping } = self;
+        stopping.send_replace(true);
+        serving.join_all().await;
+    }
+}
+
+/// Serves the HTTP API.
+fn manage(
+    node: &Arc<Node>,
+    listeners: &[TcpListener],
+    http_listeners: Vec<TcpListener>,
+) -> Result<Http, StartError> {
+    let mut known = Vec::new();
+    for (protocol, listener) in listeners
+        .iter()
+        .map(|listener| ("amqp", listener))
+        .chain(http_listeners.iter().map(|listener| ("http", listener)))
+    {
+        let address = listener.local_addr()?;
+        let (ip_address, port) = (address.ip(), address.port());
+        known.push(Listener { protocol: protocol.to_owned(), ip_address, port });
+    }
+    let router = leveret_admin_ui::router(Arc::new(Managed::new(Arc::clone(node), known)));
+    let (stopping, stop) = watch::channel(false);
+    let mut serving = JoinSet::new();
+    for listener in http_listeners {
+        let mut stop = stop.clone();
+        let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
+        serving.spawn(leveret_admin_ui::serve(listener, router.clone(), stopped));
+    }
+    Ok(Http { serving, stopping })
 }
 
 fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
@@ -199,23 +250,38 @@ async fn make_defaults(committer: &Committer, recovered: &mut Recovered) -> Resu
 
 /// The one line that a person who has just started the broker needs.
 #[expect(clippy::print_stdout, reason = "the line that scripts and people wait for")]
-fn announce(config: &Config, listeners: &[TcpListener]) -> Result<(), StartError> {
-    let addresses = listeners.iter().map(TcpListener::local_addr);
-    let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
-    let urls: Vec<_> = addresses.iter().map(|address| format!("amqp://{address}")).collect();
+fn announce(
+    config: &Config,
+    listeners: &[TcpListener],
+    http_listeners: &[TcpListener],
+) -> Result<(), StartError> {
+    let addresses = addresses(listeners)?;
+    let urls = |scheme: &str, addresses: &[SocketAddr]| {
+        let urls: Vec<_> =
+            addresses.iter().map(|address| format!("{scheme}://{address}")).collect();
+        urls.join(", ")
+    };
+    let manages = match http_listeners {
+        [] => String::new(),
+        some => format!("manages on {}; ", urls("http", &self::addresses(some)?)),
+    };
     let first = addresses.first().map(|address| match address.ip() {
         ip if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
         _ => *address,
     });
     let first = first.map_or_else(String::new, |address| address.to_string());
     println!(
-        "Leveret {} listens on {}; data in {}; publish a first message: leveret perf --uri \
+        "Leveret {} listens on {}; {manages}data in {}; publish a first message: leveret perf --uri \
          amqp://guest:guest@{first} --messages 1",
         env!("CARGO_PKG_VERSION"),
-        urls.join(", "),
+        urls("amqp", &addresses),
         config.data.display(),
     );
     Ok(())
+}
+
+fn addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, StartError> {
+    Ok(listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?)
 }
 
 /// Closes every connection with 320, lets every queue note what it has delivered, and closes the store.
@@ -237,6 +303,7 @@ async fn stop(node: &Arc<Node>, thread: CommitterThread) -> Result<(), StartErro
 
 /// Lets every queue note what it has delivered. Its task ends when it has handled what came before.
 async fn stop_queues(node: &Node) {
+    node.storage.stop();
     let definitions = Arc::clone(&node.registry.now());
     for vhost in definitions.vhosts.values() {
         let queues: Vec<_> = vhost.topology().queues.values().cloned().collect();

@@ -1,7 +1,7 @@
 //! The node's store, as vhosts, queues and connections share it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use leveret_persistence::{
     Batch, CommitError, Committer, Message, MessageId, MessageReader, Ticket,
@@ -16,11 +16,22 @@ pub(crate) struct Storage {
     pub(crate) committer: Committer,
     pub(crate) reader: MessageReader,
     memory: Arc<AtomicUsize>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Storage {
     pub(crate) fn new(committer: Committer, reader: MessageReader) -> Storage {
-        Storage { committer, reader, memory: Arc::default() }
+        Storage { committer, reader, memory: Arc::default(), stopping: Arc::default() }
+    }
+
+    /// The queues are about to end, and what is in the store stays there.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a queue that takes nothing any more has stopped with the broker, and is not deleted.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// One message that the store has, read back; none if it is gone or cannot be read.
@@ -28,7 +39,8 @@ impl Storage {
         let (done, answer) = oneshot::channel();
         self.reader.read(vec![id], 0, Box::new(move |found| drop(done.send(found))));
         let found = answer.await.ok()?;
-        let found = found.inspect_err(|error| tracing::error!(%error, "cannot read a message back"));
+        let found =
+            found.inspect_err(|error| tracing::error!(%error, "cannot read a message back"));
         found.ok()?.messages.pop().map(|(_, message)| message)
     }
 

@@ -1,4 +1,4 @@
-//! Promise: a vhost and a user have no more connections, queues and channels than the operator allows (check 73).
+//! Promise: a vhost and a user have no more connections, queues and channels than the operator allows (check 86).
 
 use leveret_tests::broker::Broker;
 use leveret_tests::client::{Channel, Connection};

@@ -5,6 +5,7 @@
 //! in a comment is a line of `tests/CHECKS.md`.
 
 #![expect(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "where a test cannot go on it fails, and the line says where"
 )]
@@ -38,6 +39,7 @@ mod heartbeat;
 mod lapin_round_trip;
 mod leveret;
 mod limits;
+mod management_access;
 mod operator_policies;
 mod parameters;
 mod permission_changes;

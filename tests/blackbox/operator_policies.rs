@@ -1,5 +1,5 @@
 //! Promise: an operator policy is merged into the policy of the user and into the arguments, and only ever tightens what
-//! they allow (check 68).
+//! they allow (check 81).
 
 use leveret_tests::broker::Broker;
 use leveret_tests::operator::Vhost;

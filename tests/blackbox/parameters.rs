@@ -1,4 +1,4 @@
-//! Promise: runtime parameters of the components that exist, and global ones of any name, are kept (check 74).
+//! Promise: runtime parameters of the components that exist, and global ones of any name, are kept (check 87).
 
 use leveret_tests::broker::Broker;
 use leveret_tests::http::Answer;

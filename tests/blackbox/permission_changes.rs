@@ -1,4 +1,4 @@
-//! Promise: what an operator permits or forbids counts for the connections that are open (check 69).
+//! Promise: what an operator permits or forbids counts for the connections that are open (check 82).
 //!
 //! RabbitMQ keeps the last twelve answers of each channel, so there a channel goes on with what it did before. In Leveret
 //! it does not. What the channel has not done before is checked against the new permissions by both.

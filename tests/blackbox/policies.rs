@@ -1,4 +1,4 @@
-//! Promise: a policy takes effect on the queues and exchanges that exist, at once, and its end undoes it (check 66).
+//! Promise: a policy takes effect on the queues and exchanges that exist, at once, and its end undoes it (check 60).
 
 use leveret_tests::broker::Broker;
 use leveret_tests::client::Channel;

@@ -1,5 +1,5 @@
 //! Promise: of all policies one applies to a queue or exchange, the one with the highest priority that fits; and it is
-//! reconciled with the arguments in RabbitMQ's way (check 67).
+//! reconciled with the arguments in RabbitMQ's way (check 80).
 
 use leveret_tests::broker::Broker;
 use leveret_tests::client::Channel;

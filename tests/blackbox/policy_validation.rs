@@ -1,4 +1,4 @@
-//! Promise: a policy that means nothing is refused in RabbitMQ's words, and one that is taken can be read back (check 66).
+//! Promise: a policy that means nothing is refused in RabbitMQ's words, and one that is taken can be read back (check 60).
 
 use leveret_tests::broker::Broker;
 use leveret_tests::http::Answer;

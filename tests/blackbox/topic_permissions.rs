@@ -1,5 +1,5 @@
 //! Promise: on a topic exchange for which a user has topic permissions, it publishes and binds only with routing keys that
-//! they match (check 70).
+//! they match (check 83).
 
 use leveret_tests::broker::Broker;
 use leveret_tests::client::Channel;
@@ -7,6 +7,9 @@ use leveret_tests::closed::Closed;
 use leveret_tests::http::Answer;
 use leveret_tests::operator::{User, Vhost};
 use leveret_tests::{AMQPValue, BasicProperties, exchange, json, queue, table, text};
+
+/// The name of a header that adds a routing key, and the key.
+type Header<'a> = (&'a str, &'a str);
 
 /// A vhost with the queue `q`, a user that may do everything in it, and its topic permissions.
 struct Setting {
@@ -48,7 +51,7 @@ impl Setting {
     }
 
     /// Publishes on a channel of its own, and says how the broker took it.
-    fn publish(&self, exchange: &str, key: &str, headers: &[(&str, &str)]) -> Result<(), Closed> {
+    fn publish(&self, exchange: &str, key: &str, headers: &[Header<'_>]) -> Result<(), Closed> {
         let keys = |key: &str| AMQPValue::FieldArray(vec![text(key)].into());
         let mut arguments = table([]);
         for (name, key) in headers {
@@ -79,7 +82,7 @@ fn unbind(source: &str, key: &str) -> queue::Unbind {
 fn a_publish_needs_the_right_for_its_routing_key_and_for_every_one_in_cc_and_bcc() {
     let setting = Setting::new("^a\\.", "");
     let write = |key| Err(setting.refused("write", key));
-    let cases: [(&str, &[(&str, &str)], Result<(), Closed>); 6] = [
+    let cases: [(&str, &[Header<'_>], Result<(), Closed>); 6] = [
         ("a.b", &[], Ok(())),
         ("b.a", &[], write("b.a")),
         ("", &[], write("")),

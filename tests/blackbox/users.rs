@@ -1,4 +1,4 @@
-//! Promise: users come, change and go while the broker runs (check 71).
+//! Promise: users come, change and go while the broker runs (check 84).
 
 use leveret_tests::broker::Broker;
 use leveret_tests::client::Connection;

@@ -1,13 +1,15 @@
 //! Promise: what the documents quote is what there is. Needs no broker.
 //!
-//! The programs in `docs/examples` are run by `cargo xtask test`; here README is held to quote them as they stand.
+//! The programs in `docs/examples` are run by `cargo xtask test`; here the documents are held to quote them as they stand.
 
-/// README, the language of its code block, and the file that it quotes.
 const README: &str = include_str!("../../README.md");
-const QUOTED: [(&str, &str); 3] = [
-    ("python", include_str!("../../docs/examples/first_message.py")),
-    ("js", include_str!("../../docs/examples/first_message.js")),
-    ("rust", include_str!("../../docs/examples/first_message.rs")),
+const RPC: &str = include_str!("../../docs/rpc.md");
+/// A document, the language of its code block, and the file that it quotes.
+const QUOTED: [(&str, &str, &str); 4] = [
+    (README, "python", include_str!("../../docs/examples/first_message.py")),
+    (README, "js", include_str!("../../docs/examples/first_message.js")),
+    (README, "rust", include_str!("../../docs/examples/first_message.rs")),
+    (RPC, "rust", include_str!("../../docs/examples/rpc.rs")),
 ];
 
 /// The code blocks of a language, in order.
@@ -24,8 +26,8 @@ fn code_blocks<'a>(document: &'a str, language: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn readme_quotes_the_examples_as_they_are() {
-    for (language, file) in QUOTED {
-        assert_eq!(code_blocks(README, language), [file], "{language}");
+fn documents_quote_the_examples_as_they_are() {
+    for (document, language, file) in QUOTED {
+        assert_eq!(code_blocks(document, language), [file], "{language}");
     }
 }

@@ -105,12 +105,13 @@ impl Broker {
         self.process.is_none()
     }
 
-    /// A name no other test uses, since the tests may share one RabbitMQ.
+    /// A name no other test uses, since the tests may share one RabbitMQ. It is short, since a reply text that quotes it
+    /// is cut at 255 octets.
     pub fn name(&self, label: &str) -> String {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        format!("leveret-test-{:x}-{number}-{label}", now.as_micros())
+        format!("test-{:x}-{number}-{label}", now.as_micros())
     }
 
     /// A connection with the default login.

@@ -51,7 +51,7 @@ pub(crate) fn install() -> Result<()> {
     )
 }
 
-/// Runs every client against a broker, and counts what they checked; then the examples of the README, one check each.
+/// Runs every client against a broker, and counts what they checked; then the examples of the documents, one check each.
 pub(crate) fn round_trips(tally: &mut Tally, broker: &str, address: SocketAddr) {
     let url = format!("amqp://guest:guest@{address}/%2f");
     let node_modules = scripts().join("node/node_modules");
@@ -78,15 +78,14 @@ pub(crate) fn round_trips(tally: &mut Tally, broker: &str, address: SocketAddr) 
         let ended_well = run(&mut command, &mut Tally::default());
         tally.add_step(&format!("{script} against {broker}"), Tally::one(ended_well), ended_well);
     }
-    let mut command = with_limit(Path::new(env!("CARGO")));
-    command.args(["run", "--quiet", "--locked", "--package", "leveret-tests"]);
-    command.args(["--example", "first_message", "--", &url]).current_dir(paths::workspace());
-    let ended_well = run(&mut command, &mut Tally::default());
-    tally.add_step(
-        &format!("first_message.rs against {broker}"),
-        Tally::one(ended_well),
-        ended_well,
-    );
+    for example in ["first_message", "rpc"] {
+        let mut command = with_limit(Path::new(env!("CARGO")));
+        command.args(["run", "--quiet", "--locked", "--package", "leveret-tests"]);
+        command.args(["--example", example, "--", &url]).current_dir(paths::workspace());
+        let ended_well = run(&mut command, &mut Tally::default());
+        let name = format!("{example}.rs against {broker}");
+        tally.add_step(&name, Tally::one(ended_well), ended_well);
+    }
 }
 
 /// A command that is ended when it takes longer than any round trip should.

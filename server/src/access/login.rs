@@ -35,6 +35,14 @@ impl Logins {
         Logins { slow: Semaphore::new((cores / 2).max(1)) }
     }
 
+    /// The hash of a new password, in the same bounds.
+    pub(crate) async fn hash(&self, password: Vec<u8>) -> Hash {
+        let _permit = self.slow.acquire().await;
+        let hashed = tokio::task::spawn_blocking(move || Hash::new(&password));
+        // Only a runtime that stops drops it: nobody logs in any more.
+        hashed.await.unwrap_or(Hash::Nothing)
+    }
+
     /// As [`check`], without holding up the thread it is called on.
     pub(crate) async fn check(
         &self,

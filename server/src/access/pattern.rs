@@ -31,7 +31,7 @@ impl InvalidPattern {
 }
 
 impl Pattern {
-    /// Compiles it. What it may cost in memory and, with that, in time a match, is bounded.
+    /// Reads a text.
     pub(crate) fn parse(text: &str) -> Result<Pattern, InvalidPattern> {
         match text {
             "" => return Ok(Pattern::Nothing),
@@ -42,11 +42,7 @@ impl Pattern {
         if text.len() > PATTERN_BYTES_MAX {
             return Err(invalid(format!("longer than {PATTERN_BYTES_MAX} bytes")));
         }
-        let compiled = RegexBuilder::new(text)
-            .size_limit(PATTERN_PROGRAM_BYTES_MAX)
-            .dfa_size_limit(PATTERN_PROGRAM_BYTES_MAX)
-            .build();
-        compiled.map(Pattern::Matching).map_err(|error| invalid(reason(&error)))
+        compile(text).map(Pattern::Matching).map_err(invalid)
     }
 
     /// Whether it is found in the name.
@@ -59,11 +55,19 @@ impl Pattern {
     }
 }
 
-/// The last line of a parser's message says why; those before it draw a picture.
-fn reason(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.trim().trim_start_matches("error: ").to_owned()
+/// Compiles an expression of a user's. What it may cost in memory and, with that, in time a match, is bounded. The error is
+/// the reason, in one line.
+pub(crate) fn compile(text: &str) -> Result<Regex, String> {
+    let compiled = RegexBuilder::new(text)
+        .size_limit(PATTERN_PROGRAM_BYTES_MAX)
+        .dfa_size_limit(PATTERN_PROGRAM_BYTES_MAX)
+        .build();
+    compiled.map_err(|error| {
+        let error = error.to_string();
+        // The last line of a parser's message says why; those before it draw a picture.
+        let reason = error.lines().last().unwrap_or_default();
+        reason.trim().trim_start_matches("error: ").to_owned()
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use arc_swap::{ArcSwap, Cache};
 use super::permissions::Permissions;
 use super::user::User;
 use crate::definitions::Definitions;
+use crate::protocol::properties::Properties;
+use crate::protocol::{Fault, ReplyCode};
 use crate::vhost::VhostName;
 
 /// A connection's view of its user. Looking costs one load and a comparison while nothing has changed.
@@ -57,6 +59,21 @@ impl UserAccess {
     /// The name, which does not change.
     pub(crate) fn user_name(&self) -> &Arc<str> {
         &self.user.name
+    }
+
+    /// Refuses with 406 a message that says it is from another user, unless this one may say so.
+    pub(crate) fn check_user_id(&mut self, properties: &Properties<'_>) -> Result<(), Fault> {
+        let Some(claimed) = properties.user_id() else {
+            return Ok(());
+        };
+        let user = self.user();
+        if claimed == &*user.name || user.is_impersonator() {
+            return Ok(());
+        }
+        let actual = &user.name;
+        let text =
+            format!("user_id property set to '{claimed}' but authenticated user was '{actual}'");
+        Err(Fault::new(ReplyCode::PreconditionFailed, text))
     }
 
     fn look(&mut self) {

@@ -43,8 +43,7 @@ impl Connection {
                 self.settle(channel, nack.delivery_tag, nack.multiple, outcome)
             }
             AMQPMethod::Reject(reject) => {
-                let outcome =
-                    if reject.requeue { Outcome::RequeueFailed } else { Outcome::Reject };
+                let outcome = if reject.requeue { Outcome::RequeueFailed } else { Outcome::Reject };
                 self.settle(channel, reject.delivery_tag, false, outcome)
             }
             AMQPMethod::Recover(recover) => {
@@ -80,7 +79,7 @@ impl Connection {
         let properties = Properties::parse(message.properties())?;
         let (vhost, wishes) = (&self.vhost, Wishes::of(&properties)?);
         let route = self.router.route(vhost, exchange, routing_key, &wishes, &properties)?;
-        self.check_user_id(&properties)?;
+        self.access.check_user_id(&properties)?;
         check_expiration(&properties)?;
         let persistent = properties.is_persistent();
         let rewritten = self.rewritten(number, &message, &properties)?;
@@ -141,22 +140,6 @@ impl Connection {
         let properties = with_reply_to(properties.raw(), consumer.address.name());
         let (exchange, routing_key) = (message.exchange(), message.routing_key());
         Ok(Some(Message::new(exchange, routing_key, &properties, message.body())))
-    }
-
-    fn check_user_id(&mut self, properties: &Properties<'_>) -> Result<(), Fault> {
-        let Some(claimed) = properties.user_id() else {
-            return Ok(());
-        };
-        match self.access.user() {
-            user if claimed != &*user.name && !user.is_impersonator() => {
-                let actual = &user.name;
-                let text = format!(
-                    "user_id property set to '{claimed}' but authenticated user was '{actual}'"
-                );
-                Err(Fault::new(ReplyCode::PreconditionFailed, text))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// `basic.ack`, `basic.nack`, `basic.reject`: the queues hear of it with the others of this read.
@@ -231,7 +214,7 @@ pub(crate) fn encode_no_route(
 }
 
 /// RabbitMQ's `rabbit_basic:parse_expiration/1`: decimal digits, and nothing after them.
-fn check_expiration(properties: &Properties<'_>) -> Result<(), Fault> {
+pub(crate) fn check_expiration(properties: &Properties<'_>) -> Result<(), Fault> {
     let Some(expiration) = properties.expiration() else {
         return Ok(());
     };

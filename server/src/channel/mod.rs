@@ -1,7 +1,7 @@
 //! A channel: what a connection remembers of one (`mod.rs` and the pure parts beside it), and what it does with each method
 //! of each class (`basic.rs`, `exchange.rs`, `queue.rs`, `modes.rs`).
 
-mod basic;
+pub(crate) mod basic;
 pub(crate) mod confirms;
 mod consume;
 pub(crate) mod content;

@@ -107,7 +107,8 @@ impl Publishes {
         vhost.storage.committer.room().await;
         let now_ms = clock::now_ms();
         let mut admission = admit(vhost, outgoing(&mut self.gathered), now_ms).await;
-        let of = |kind: fn(&Routed) -> bool| confirm_runs(self.gathered.iter().filter(move |r| kind(r)));
+        let of =
+            |kind: fn(&Routed) -> bool| confirm_runs(self.gathered.iter().filter(move |r| kind(r)));
         let mut sent = Sent {
             held: Vec::new(),
             after_store: of(|routed| !routed.is_refused() && routed.waits_for_store()),

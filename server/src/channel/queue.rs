@@ -85,15 +85,19 @@ impl Connection {
         if exclusive && !self.exclusive.iter().any(|known| known.id == queue.id) {
             self.exclusive.push(queue.clone());
         }
-        self.vhost.written(queue.created.get().copied()).await?;
-        let status = queue.ask(|reply| Command::Status { used: true, reply }).await.unwrap_or_default();
+        self.answer_after(queue.created.get().copied());
+        let status =
+            queue.ask(|reply| Command::Status { used: true, reply }).await.unwrap_or_default();
         Ok((queue.name.to_string(), status))
     }
 
     /// A queue that dead-letters reads itself and writes to its dead-letter exchange, which need not be there.
-    fn check_dead_letter_rights(&mut self, name: &str, arguments: &FieldTable) -> Result<(), Fault> {
-        let Some(AMQPValue::LongString(exchange)) =
-            arguments.inner().get("x-dead-letter-exchange")
+    fn check_dead_letter_rights(
+        &mut self,
+        name: &str,
+        arguments: &FieldTable,
+    ) -> Result<(), Fault> {
+        let Some(AMQPValue::LongString(exchange)) = arguments.inner().get("x-dead-letter-exchange")
         else {
             return Ok(());
         };
@@ -153,7 +157,8 @@ impl Connection {
             Ok(_) | Err(_) => {}
         }
         let ticket = self.vhost.unbind(&binding);
-        self.vhost.written(ticket).await
+        self.answer_after(ticket);
+        Ok(())
     }
 
     /// An empty queue name means the last declared queue, and then an empty key means its name (RabbitMQ's `expand_routing_key_shortcut`).

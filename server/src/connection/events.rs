@@ -99,7 +99,8 @@ impl Connection {
                 outbox.send(Event::Stored(result.map(drop).map_err(|_| StoreFailed)));
             })
         };
-        let Sent { after_store, now, refused, held } = self.publishes.send(&self.vhost, stored).await;
+        let Sent { after_store, now, refused, held } =
+            self.publishes.send(&self.vhost, stored).await;
         self.held_by.extend(held);
         for run in &after_store {
             if let Some((confirms, _)) = self.confirms_of(run.channel) {
@@ -118,7 +119,8 @@ impl Connection {
         for run in refused {
             let number = run.channel.number;
             if let Some((confirms, out)) = self.confirms_of(run.channel) {
-                confirms.confirm(run.range, |tag, multiple| encode_nack(out, number, tag, multiple));
+                confirms
+                    .confirm(run.range, |tag, multiple| encode_nack(out, number, tag, multiple));
             }
         }
     }
@@ -215,7 +217,11 @@ impl Connection {
 
     /// A consumer has held a message for too long, and its queue has taken it back: RabbitMQ takes the consumer off the queue,
     /// or closes the channel of a client that would not understand that.
-    async fn consumer_timed_out(&mut self, id: ChannelId, consumer: ConsumerId) -> Result<(), Fault> {
+    async fn consumer_timed_out(
+        &mut self,
+        id: ChannelId,
+        consumer: ConsumerId,
+    ) -> Result<(), Fault> {
         if self.capabilities.consumer_cancel_notify {
             self.consumer_cancelled(id, consumer);
             return Ok(());

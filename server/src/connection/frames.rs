@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 use leveret_persistence::Message;
 
 use super::{Connection, Slot};
-use crate::clock;
 use crate::channel::content::{Outcome, Published};
+use crate::clock;
 use crate::protocol::content::{self, decode_ack, decode_content_header, decode_publish};
 use crate::protocol::frame::{Frame, FrameKind, next_frame, unexpected_frame};
 use crate::protocol::method::{BASIC_ACK, BASIC_PUBLISH, MethodId, decode_method, method_id};

@@ -102,6 +102,7 @@ fn connection(node: Arc<Node>, opened: Opened) -> Connection {
         outbox: opened.outbox,
         events: opened.events,
         out: BytesMut::new(),
+        unwritten: None,
         read_ms: 0,
         channels: std::collections::HashMap::new(),
         vhost: opened.vhost,

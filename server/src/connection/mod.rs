@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use amq_protocol::protocol::AMQPClass;
 use bytes::BytesMut;
+use leveret_persistence::Ticket;
 use leveret_routing::Binding;
 use tokio::sync::mpsc;
 
@@ -25,7 +26,7 @@ use crate::channel::publish::{ConfirmRun, Publishes};
 use crate::channel::settle::Settlements;
 use crate::connections::Admitted;
 use crate::node::Node;
-use crate::protocol::Fault;
+use crate::protocol::{Fault, ReplyCode};
 use crate::protocol::method::encode_method;
 use crate::queue::Queue;
 use crate::vhost::Vhost;
@@ -107,6 +108,8 @@ pub(crate) struct Connection {
     held_by: Vec<Arc<Queue>>,
     /// The queues that are this connection's alone.
     pub(crate) exclusive: Vec<Arc<Queue>>,
+    /// What the store has to have written before the answers in `out` may be sent, and where the first of them begins.
+    unwritten: Option<(Ticket, usize)>,
     /// When the frames being served were read, in milliseconds since the Unix epoch.
     pub(crate) read_ms: u64,
     /// It has published since it was last asked to stop.
@@ -137,6 +140,29 @@ impl Connection {
         if !nowait {
             self.send(channel, method);
         }
+    }
+
+    /// What is answered from now on waits for the store to have written everything up to `ticket`. All that one read asks for
+    /// shares the wait: a client that declares many things at once does not wait for each.
+    pub(crate) fn answer_after(&mut self, ticket: Option<Ticket>) {
+        let committed = self.node.storage.committer.committed();
+        let Some(ticket) = ticket.filter(|ticket| *ticket > committed) else {
+            return;
+        };
+        let (last, start) = self.unwritten.unwrap_or((ticket, self.out.len()));
+        self.unwritten = Some((last.max(ticket), start));
+    }
+
+    /// Waits for what [`Connection::answer_after`] was told. If the store fails, what was answered is not so: the connection ends.
+    async fn answers_written(&mut self) -> Result<(), Fault> {
+        let Some((ticket, start)) = self.unwritten.take() else {
+            return Ok(());
+        };
+        let written = self.vhost.written(Some(ticket)).await;
+        written.map_err(|failed| {
+            self.out.truncate(start);
+            Fault::new(ReplyCode::InternalError, failed.explanation)
+        })
     }
 
     /// Refuses with 403 if the user lacks the right.

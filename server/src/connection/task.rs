@@ -151,7 +151,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
     /// Serves the whole frames that have been read.
     async fn serve_input(&mut self) -> Result<(), End> {
         let (frames, broken) = cut_whole_frames(&mut self.input, self.connection.frame_max);
-        match self.connection.serve(&frames).await {
+        let served = self.connection.serve(&frames).await;
+        self.connection.answers_written().await.map_err(End::Fault)?;
+        match served {
             Ok(Next::GoOn) => {}
             Ok(Next::Closed) => return Err(End::Closed),
             Err(fault) => return Err(End::Fault(fault)),

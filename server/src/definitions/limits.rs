@@ -9,7 +9,7 @@ use super::parameters::{LIMITS, ParameterKey, VHOST_LIMITS};
 use super::users::user_record;
 use super::{DefinitionsChange, Refused, Registry};
 use crate::access::user::UserLimits;
-use crate::erlang_term::erlang_term;
+use crate::erlang_term::{erlang_proplist, erlang_term};
 use crate::vhost::settings::{VhostLimits, VhostSettings};
 
 impl Registry {
@@ -75,13 +75,12 @@ pub(crate) fn vhost_limits(value: &Value) -> Result<VhostLimits, Refused> {
             erlang_term(value)
         )));
     };
-    let unknown: Vec<String> = entries
-        .iter()
-        .filter(|(name, _)| !matches!(name.as_str(), "max-connections" | "max-queues"))
-        .map(|(name, value)| format!("{{<<\"{name}\">>,{}}}", erlang_term(value)))
-        .collect();
+    let known = ["max-connections", "max-queues"];
+    let unknown: Vec<_> =
+        entries.iter().filter(|(name, _)| !known.contains(&name.as_str())).collect();
     if !unknown.is_empty() {
-        return Err(invalid(&format!("Unrecognised terms [{}] in limits", unknown.join(","))));
+        let unknown = erlang_proplist(unknown);
+        return Err(invalid(&format!("Unrecognised terms {unknown} in limits")));
     }
     let limit = |name: &str| match entries.get(name) {
         None => Ok(None),

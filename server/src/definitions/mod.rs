@@ -1,9 +1,11 @@
 //! Definitions, in RabbitMQ's sense: users with their permissions, vhosts, and parameters. Readers see an immutable snapshot; a change is
 //! made on a copy, under one lock, and handed to the store before anyone sees it.
 
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod parameters;
 pub(crate) mod recovery;
+#[cfg(test)]
+mod tests;
 mod topic_permissions;
 mod users;
 pub(crate) mod vhosts;

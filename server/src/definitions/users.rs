@@ -41,17 +41,15 @@ impl Registry {
         .await
     }
 
-    /// Deletes users with their permissions, all of them or none. To be waited for; their connections are the caller's to close.
-    pub(crate) fn delete_users(&self, names: &[String]) -> Result<Ticket, Refused> {
+    /// Deletes a user with its permissions. To be waited for; its connections are the caller's to close.
+    pub(crate) fn delete_user(&self, name: &str) -> Result<Ticket, Refused> {
         let decided = self.decide(|change| {
-            for name in names {
-                let user = change.user(name)?;
-                for (vhost, permissions) in &user.permissions {
-                    change.rows.extend(permission_deletions(&user.name, vhost, permissions));
-                }
-                change.definitions.users.remove(&user.name);
-                change.rows.push(Change::DeleteUser { name: name.clone() });
+            let user = change.user(name)?;
+            for (vhost, permissions) in &user.permissions {
+                change.rows.extend(permission_deletions(&user.name, vhost, permissions));
             }
+            change.definitions.users.remove(&user.name);
+            change.rows.push(Change::DeleteUser { name: name.to_owned() });
             Ok(())
         });
         decided.map(|((), ticket)| ticket)

@@ -16,11 +16,12 @@ use crate::vhost::settings::VhostSettings;
 /// The types of queue that a vhost may have as its default.
 const QUEUE_TYPES: [&str; 3] = ["classic", "quorum", "stream"];
 
-/// What is to be set of a vhost. None: it stays as it is.
+/// What is to be set of a vhost: all of it, as RabbitMQ does.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct VhostSettingsChange {
-    pub(crate) description: Option<String>,
-    pub(crate) tags: Option<Vec<String>>,
+pub(crate) struct NewSettings {
+    pub(crate) description: String,
+    pub(crate) tags: Vec<String>,
+    /// None: the node's default.
     pub(crate) default_queue_type: Option<String>,
 }
 
@@ -30,15 +31,17 @@ impl Registry {
         &self,
         by: &str,
         name: &str,
-        set: VhostSettingsChange,
+        new: NewSettings,
     ) -> Result<bool, Refused> {
-        check(name, &set)?;
+        check(name, &new)?;
         self.make(|change| {
             let known = change.vhost(name).ok().cloned();
             let is_new = known.is_none();
             let vhost = known.unwrap_or_else(|| Vhost::new(name.into(), self.storage.clone()));
-            let mut settings = VhostSettings::clone(&vhost.settings());
-            settings.set(set);
+            let NewSettings { description, tags, default_queue_type } = new;
+            let default_queue_type = default_queue_type.filter(|name| !is_undefined(name));
+            let limits = vhost.settings().limits;
+            let settings = VhostSettings { description, tags, default_queue_type, limits };
             change.rows.push(Change::PutVhost(vhost_record(name, &settings)));
             change.settings.push((Arc::clone(&vhost), settings));
             if let (true, Ok(mut creator)) = (is_new, change.user(by)) {
@@ -83,21 +86,6 @@ impl Registry {
     }
 }
 
-impl VhostSettings {
-    fn set(&mut self, set: VhostSettingsChange) {
-        let VhostSettingsChange { description, tags, default_queue_type } = set;
-        if let Some(description) = description {
-            self.description = description;
-        }
-        if let Some(tags) = tags {
-            self.tags = tags;
-        }
-        if let Some(default) = default_queue_type {
-            self.default_queue_type = (!is_undefined(&default)).then_some(default);
-        }
-    }
-}
-
 /// RabbitMQ's words for none: the node's default.
 fn is_undefined(queue_type: &str) -> bool {
     matches!(queue_type, "" | "undefined" | "default")
@@ -112,23 +100,21 @@ pub(super) fn vhost_record(name: &str, settings: &VhostSettings) -> VhostRecord 
     }
 }
 
-fn check(name: &str, set: &VhostSettingsChange) -> Result<(), Refused> {
+fn check(name: &str, new: &NewSettings) -> Result<(), Refused> {
+    let invalid = |text: String| Err(Refused::Invalid(text));
     if name.is_empty() || name.len() > VHOST_NAME_BYTES_MAX {
-        let text = format!("a vhost's name has 1 to {VHOST_NAME_BYTES_MAX} bytes");
-        return Err(Refused::Invalid(text));
+        return invalid(format!("a vhost's name has 1 to {VHOST_NAME_BYTES_MAX} bytes"));
     }
-    let tags = set.tags.iter().flatten();
-    let length = set.description.iter().chain(tags.clone()).map(String::len).sum::<usize>();
+    let length: usize = new.tags.iter().chain([&new.description]).map(String::len).sum();
     if length > VHOST_TEXT_BYTES_MAX {
-        let text = format!("description and tags have at most {VHOST_TEXT_BYTES_MAX} bytes");
-        return Err(Refused::Invalid(text));
+        return invalid(format!("description and tags have at most {VHOST_TEXT_BYTES_MAX} bytes"));
     }
-    if tags.clone().any(|tag| tag.contains(',')) {
-        return Err(Refused::Invalid("a tag has no comma".to_owned()));
+    if new.tags.iter().any(|tag| tag.contains(',')) {
+        return invalid("a tag has no comma".to_owned());
     }
-    match set.default_queue_type.as_deref() {
+    match new.default_queue_type.as_deref() {
         Some(other) if !is_undefined(other) && !QUEUE_TYPES.contains(&other) => {
-            Err(Refused::Invalid(format!("{other} is not a valid queue type")))
+            invalid(format!("{other} is not a valid queue type"))
         }
         _ => Ok(()),
     }
@@ -138,42 +124,27 @@ fn check(name: &str, set: &VhostSettingsChange) -> Result<(), Refused> {
 mod tests {
     use super::*;
 
-    fn set(tags: &[&str], default_queue_type: Option<&str>) -> VhostSettingsChange {
-        VhostSettingsChange {
-            description: None,
-            tags: Some(tags.iter().map(|&tag| tag.to_owned()).collect()),
-            default_queue_type: default_queue_type.map(str::to_owned),
-        }
-    }
-
     #[test]
     fn settings_are_checked() {
+        let new = |tags: &[&str], default_queue_type: Option<&str>| NewSettings {
+            description: String::new(),
+            tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+            default_queue_type: default_queue_type.map(str::to_owned),
+        };
         let long = "v".repeat(VHOST_NAME_BYTES_MAX + 1);
         let large = "t".repeat(VHOST_TEXT_BYTES_MAX + 1);
         let table = [
-            ("v", set(&["a", "b"], Some("quorum")), None),
-            ("v", set(&[], Some("undefined")), None),
-            ("v", set(&[], Some("foo")), Some("foo is not a valid queue type")),
-            ("v", set(&["a,b"], None), Some("a tag has no comma")),
-            ("v", set(&[&large], None), Some("description and tags have at most 16384 bytes")),
-            ("", set(&[], None), Some("a vhost's name has 1 to 255 bytes")),
-            (&long, set(&[], None), Some("a vhost's name has 1 to 255 bytes")),
+            ("v", new(&["a", "b"], Some("quorum")), None),
+            ("v", new(&[], Some("undefined")), None),
+            ("v", new(&[], Some("foo")), Some("foo is not a valid queue type")),
+            ("v", new(&["a,b"], None), Some("a tag has no comma")),
+            ("v", new(&[&large], None), Some("description and tags have at most 16384 bytes")),
+            ("", new(&[], None), Some("a vhost's name has 1 to 255 bytes")),
+            (&long, new(&[], None), Some("a vhost's name has 1 to 255 bytes")),
         ];
-        for (name, set, refused) in table {
-            let text = check(name, &set).err().map(|refused| refused.to_string());
-            assert_eq!(text.as_deref(), refused, "{name} {set:?}");
+        for (name, new, refused) in table {
+            let text = check(name, &new).err().map(|refused| refused.to_string());
+            assert_eq!(text.as_deref(), refused, "{name} {new:?}");
         }
-    }
-
-    #[test]
-    fn what_is_not_given_stays() {
-        let mut settings = VhostSettings::default();
-        settings.set(set(&["a"], Some("quorum")));
-        settings.set(VhostSettingsChange { description: Some("d".into()), ..Default::default() });
-        assert_eq!(settings.description, "d");
-        assert_eq!(settings.tags, ["a"]);
-        assert_eq!(settings.default_queue_type.as_deref(), Some("quorum"));
-        settings.set(set(&[], Some("undefined")));
-        assert_eq!(settings.default_queue_type, None);
     }
 }

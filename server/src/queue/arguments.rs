@@ -187,9 +187,9 @@ pub(crate) fn queue_type(
         "" | "undefined" => Ok(default),
         "classic" => Ok(QueueType::Classic),
         "quorum" => Ok(QueueType::Quorum),
-        "stream" => {
-            Err(invalid("streams are not supported by this version: declare a classic or quorum queue"))
-        }
+        "stream" => Err(invalid(
+            "streams are not supported by this version: declare a classic or quorum queue",
+        )),
         other => Err(invalid(&format!("\"unsupported queue type '{other}'\""))),
     }
 }
@@ -324,8 +324,8 @@ fn check_integer(
     min: i64,
     max: Option<(i64, &'static str)>,
 ) -> Result<(), String> {
-    let number =
-        integer_of(value).ok_or_else(|| format!("\"expected integer, got {}\"", type_name(value)))?;
+    let number = integer_of(value)
+        .ok_or_else(|| format!("\"expected integer, got {}\"", type_name(value)))?;
     if number == 0 && min == 1 {
         return Err("{value_zero,0}".to_owned());
     }

@@ -234,7 +234,11 @@ impl Consumers {
     }
 
     /// The consumer of this id, if it has room; counts one delivery of `bytes` against it. Its turn stays what it was.
-    pub(crate) fn take_turn_of(&mut self, id: ConsumerId, bytes: usize) -> Option<Arc<ConsumerSpec>> {
+    pub(crate) fn take_turn_of(
+        &mut self,
+        id: ConsumerId,
+        bytes: usize,
+    ) -> Option<Arc<ConsumerSpec>> {
         let consumer = self.all.iter_mut().find(|c| c.spec.id == id && c.in_ring)?;
         if !consumer.spec.no_ack && !consumer.spec.channel_limit.take() {
             return None;

@@ -118,7 +118,8 @@ impl State {
 
     /// Whether it is too old. What has just come may be delivered whatever its TTL: 0 means at once or never.
     fn is_expired(&self, entry: &Entry, now_ms: u64) -> bool {
-        let is_new = self.batch_first.is_some_and(|first| entry.id >= first) && !entry.mark.redelivered;
+        let is_new =
+            self.batch_first.is_some_and(|first| entry.id >= first) && !entry.mark.redelivered;
         entry.expires_ms <= now_ms && !is_new
     }
 
@@ -269,6 +270,13 @@ impl State {
 
     /// Asks the store for the next messages, once at a time.
     pub(super) fn want(&mut self, now_ms: u64) {
+        if self.rules.max_length_bytes.is_some()
+            && self.measuring.is_none()
+            && let Some((priority, ids)) = self.ready.unmeasured()
+        {
+            self.effects.measure = ids;
+            self.measuring = Some(priority);
+        }
         if self.loading.is_some() {
             return;
         }

@@ -135,7 +135,10 @@ impl Dying {
             let Kept { id, message: Some(message), ticket, mark, .. } = kept else {
                 break;
             };
-            taken.push(Leaving { entry: Entry { id, message, ticket, expires_ms: NEVER, mark }, fate });
+            taken.push(Leaving {
+                entry: Entry { id, message, ticket, expires_ms: NEVER, mark },
+                fate,
+            });
         }
         self.moving = taken.len();
         taken

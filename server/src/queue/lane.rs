@@ -195,7 +195,8 @@ impl Lane {
 
     /// The id to read from the store if only the next message is of interest, and it is there.
     pub(crate) fn wanted_first(&self) -> Option<MessageId> {
-        let first = [self.head.front(), self.tail.front()].into_iter().flatten().map(|e| e.id).min();
+        let first =
+            [self.head.front(), self.tail.front()].into_iter().flatten().map(|e| e.id).min();
         self.paged_min.filter(|paged| first.is_none_or(|first| *paged < first))
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod entry;
 pub(crate) mod flow;
 mod groups;
 mod lane;
+mod mailbox;
 #[cfg(test)]
 mod model;
 mod ready;
@@ -30,7 +31,7 @@ use amq_protocol::types::FieldTable;
 use arc_swap::ArcSwap;
 use leveret_persistence::{Message, MessageId, QueueId, Ticket};
 use leveret_routing::Name;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::connection::{ChannelId, ConnectionId};
 use crate::vhost::gate::Gate;
@@ -38,6 +39,9 @@ use crate::vhost::policy::Effective;
 use consumers::{ConsumeError, ConsumerId, ConsumerSpec};
 use entry::Entry;
 use flow::Flow;
+use mailbox::Mailbox;
+#[cfg(test)]
+use mailbox::Receiver;
 use rules::{Keeps, QueueType, Rules};
 use sequences::Publisher;
 use state::{Counts, DeleteRefusal, Got, Outcome, Room};
@@ -76,8 +80,8 @@ pub(crate) struct Queue {
 /// consumers send back must never wait behind it.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    ordered: mpsc::Sender<Command>,
-    feedback: mpsc::Sender<Command>,
+    ordered: Arc<Mailbox>,
+    feedback: Arc<Mailbox>,
 }
 
 /// What may be asked of a queue's task. Every reply is a oneshot; if the queue is gone the reply never comes.
@@ -164,9 +168,13 @@ pub(crate) struct Status {
     pub(crate) consumers: usize,
     /// Bytes of body of the ready messages.
     pub(crate) ready_bytes: u64,
+    /// Bytes of body of the delivered messages that are in memory.
+    pub(crate) unacked_bytes: u64,
     /// What the messages cost in memory, in bytes.
     pub(crate) memory_bytes: usize,
     pub(crate) counts: Counts,
+    /// What numbering publishers have sent, all together.
+    pub(crate) publishers: sequences::Counts,
 }
 
 /// A message that waits for its time.
@@ -218,7 +226,7 @@ impl Queue {
     /// Hands over published messages; gives them back if the queue is gone.
     pub(crate) async fn publish(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
         let sent = self.inbox.ordered.send(Command::Publish(entries)).await;
-        sent.map_err(|refused| entries_of(refused.0))
+        sent.map_err(entries_of)
     }
 
     /// Hands a command over and waits for its reply.
@@ -233,7 +241,7 @@ impl Queue {
 
     /// Waits until its task has ended.
     pub(crate) async fn ended(&self) {
-        self.inbox.ordered.closed().await;
+        self.inbox.ordered.ended().await;
     }
 
     /// Whether `connection` may use it: only its owner may use an exclusive queue.
@@ -270,9 +278,9 @@ impl Queue {
     /// A queue without a task: what it is sent comes out at the other ends of its inbox, `ordered` and `feedback`.
     pub(crate) fn detached(
         id: u32,
-    ) -> (Arc<Queue>, mpsc::Receiver<Command>, mpsc::Receiver<Command>) {
-        let (ordered, ordered_commands) = mpsc::channel(8);
-        let (feedback, feedback_commands) = mpsc::channel(8);
+    ) -> (Arc<Queue>, Receiver, Receiver) {
+        let (ordered, ordered_commands) = Mailbox::new(8);
+        let (feedback, feedback_commands) = Mailbox::new(8);
         let queue = Queue {
             id: QueueId(id),
             name: format!("queue-{id}").as_str().into(),

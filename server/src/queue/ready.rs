@@ -35,10 +35,6 @@ impl Ready {
         self.lanes().fold(0, |sum, lane| sum.saturating_add(lane.len()))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lanes().all(Lane::is_empty)
-    }
-
     /// What the messages in memory cost, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.lanes().map(Lane::bytes).sum()
@@ -184,7 +180,11 @@ impl Ready {
     }
 
     /// See [`Lane::measured`].
-    pub(crate) fn measured(&mut self, priority: u8, bodies: impl Iterator<Item = (MessageId, u64)>) {
+    pub(crate) fn measured(
+        &mut self,
+        priority: u8,
+        bodies: impl Iterator<Item = (MessageId, u64)>,
+    ) {
         self.lane(priority).measured(bodies);
     }
 

@@ -22,6 +22,9 @@ pub(crate) const PUBLISHER_ID_BYTES_MAX: usize = 255;
 /// worst, when every second message is lost. Older ones are only counted.
 pub(crate) const MISSING_SPAN: u64 = 128 * 1024;
 
+/// Ranges of missing numbers that are shown of one publisher.
+const GAPS_SHOWN: usize = 100;
+
 /// What a number says about the ones before it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Observed {
@@ -64,6 +67,20 @@ pub(crate) fn numbering(message: &Message) -> Option<(String, u64)> {
     publisher.zip(sequence)
 }
 
+/// The lowest numbers as ranges, both ends included.
+fn ranges(numbers: &RoaringTreemap) -> Vec<(u64, u64)> {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for number in numbers {
+        let count = ranges.len();
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ if count == GAPS_SHOWN => break,
+            _ => ranges.push((number, number)),
+        }
+    }
+    ranges
+}
+
 /// One publisher, for those who look.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Publisher {
@@ -71,6 +88,8 @@ pub(crate) struct Publisher {
     /// Its highest number.
     pub(crate) last: u64,
     pub(crate) counts: Counts,
+    /// The lowest of the missing numbers as ranges, both ends included: [`GAPS_SHOWN`] at most.
+    pub(crate) missing: Vec<(u64, u64)>,
 }
 
 /// The publishers of one queue.
@@ -117,6 +136,7 @@ impl Sequences {
             id: id.to_string(),
             last: sequence.last,
             counts: sequence.counts,
+            missing: ranges(&sequence.missing),
         })
     }
 }

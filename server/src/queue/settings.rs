@@ -95,7 +95,8 @@ impl Settings<'_> {
     fn text(&self, name: &str) -> Option<String> {
         let argument = self.argument(name).and_then(|value| text(value).ok());
         let policy = self.policy(name);
-        let prefers_policy = matches!(policy, Some((_, Merge::ByType))) && self.kind == QueueType::Quorum;
+        let prefers_policy =
+            matches!(policy, Some((_, Merge::ByType))) && self.kind == QueueType::Quorum;
         let policy = policy.and_then(|(value, _)| value.as_str()).map(str::to_owned);
         if prefers_policy { policy.or(argument) } else { argument.or(policy) }
     }

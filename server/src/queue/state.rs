@@ -180,6 +180,13 @@ impl State {
         self.ready.body_bytes()
     }
 
+    /// Bytes of body of the messages that are delivered, not settled and in memory.
+    pub(crate) fn unacked_body_bytes(&self) -> u64 {
+        let unacked = self.sessions.values().flat_map(Session::iter);
+        let messages = unacked.filter_map(|unacked| unacked.kept.message.as_ref());
+        messages.map(|message| message.body().len() as u64).sum()
+    }
+
     /// Messages delivered and not settled.
     pub(crate) fn unacked_count(&self) -> usize {
         self.sessions.values().map(Session::len).sum()
@@ -210,6 +217,11 @@ impl State {
     /// What numbering publishers have sent.
     pub(crate) fn publishers(&self) -> Vec<Publisher> {
         self.sequences.iter().flat_map(|sequences| sequences.publishers()).collect()
+    }
+
+    /// The same over all of them.
+    pub(crate) fn publisher_counts(&self) -> sequences::Counts {
+        self.sequences.as_ref().map(|sequences| sequences.totals()).unwrap_or_default()
     }
 
     /// The ready messages, where they stay.

@@ -7,13 +7,14 @@ use std::sync::{Arc, Weak};
 use leveret_persistence::{
     Batch, Change, Found, MessageId, Publish, QueueId, Queues, ReadError, Scanned,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time;
 
 use super::consumers::ConsumerSpec;
 use super::dispatch::Moment;
 use super::dying::Leaving;
 use super::flow::Flow;
+use super::mailbox::{Mailbox, Receiver};
 use super::recovered::Backlog;
 use super::rules::Rules;
 use super::state::{Got, State};
@@ -44,8 +45,8 @@ pub(crate) fn start(
     vhost: Weak<Vhost>,
     handle: impl FnOnce(Inbox, Arc<Flow>) -> Queue,
 ) -> Arc<Queue> {
-    let (ordered, ordered_commands) = mpsc::channel(QUEUE_INBOX_BATCHES);
-    let (feedback, feedback_commands) = mpsc::channel(QUEUE_INBOX_BATCHES);
+    let (ordered, ordered_commands) = Mailbox::new(QUEUE_INBOX_BATCHES);
+    let (feedback, feedback_commands) = Mailbox::new(QUEUE_INBOX_BATCHES);
     let flow = Arc::<Flow>::default();
     let queue = Arc::new(handle(Inbox { ordered, feedback }, Arc::clone(&flow)));
     let task = Task {
@@ -79,8 +80,8 @@ struct Task {
     flow: Arc<Flow>,
     storage: Storage,
     vhost: Weak<Vhost>,
-    ordered: mpsc::Receiver<Command>,
-    feedback: mpsc::Receiver<Command>,
+    ordered: Receiver,
+    feedback: Receiver,
     /// The read under way, and the ids it is for.
     load: Option<(Vec<MessageId>, oneshot::Receiver<Loaded>)>,
     /// The sizes that were asked for.
@@ -110,18 +111,16 @@ enum End {
 
 impl Task {
     async fn run(mut self) {
-        let mut feedback = Vec::with_capacity(QUEUE_BATCH_COMMANDS);
-        let mut ordered = Vec::with_capacity(QUEUE_BATCH_COMMANDS);
+        let mut feedback = Vec::new();
+        let mut ordered = Vec::new();
         while self.end.is_none() {
+            // An inbox that is never empty must not keep the thread from others.
+            tokio::task::consume_budget().await;
             let takes_publishes = self.paging.is_none();
             let deadline = self.state.next_deadline();
             tokio::select! {
                 biased;
-                taken = self.feedback.recv_many(&mut feedback, QUEUE_BATCH_COMMANDS) => {
-                    if taken == 0 {
-                        break;
-                    }
-                }
+                () = self.feedback.receive(&mut feedback, QUEUE_BATCH_COMMANDS) => {}
                 (asked, loaded) = read_back(&mut self.load) => {
                     self.load = None;
                     self.take_loaded(&asked, loaded);
@@ -135,13 +134,7 @@ impl Task {
                     self.state.moved(count, refused, clock::now_ms());
                 }
                 () = written(&mut self.paging), if self.paging.is_some() => self.paging = None,
-                taken = self.ordered.recv_many(&mut ordered, QUEUE_BATCH_COMMANDS),
-                    if takes_publishes =>
-                {
-                    if taken == 0 {
-                        break;
-                    }
-                }
+                () = self.ordered.receive(&mut ordered, QUEUE_BATCH_COMMANDS), if takes_publishes => {}
                 () = until(deadline), if deadline.is_some() => {}
                 () = time::sleep(QUEUE_FLOW_PATIENCE), if self.flow.is_held() => {
                     self.state.stall_consumers();
@@ -226,8 +219,10 @@ impl Task {
             waiting: self.state.waiting().len(),
             consumers: self.state.consumer_count(),
             ready_bytes: self.state.ready_body_bytes(),
+            unacked_bytes: self.state.unacked_body_bytes(),
             memory_bytes: self.state.memory(),
             counts: self.state.counts(),
+            publishers: self.state.publisher_counts(),
         }
     }
 
@@ -341,7 +336,9 @@ impl Task {
         }
         if !effects.measure.is_empty() {
             let (done, answer) = oneshot::channel();
-            self.storage.reader.scan(effects.measure, Box::new(move |sizes| drop(done.send(sizes))));
+            self.storage
+                .reader
+                .scan(effects.measure, Box::new(move |sizes| drop(done.send(sizes))));
             self.measure = Some(answer);
         }
         for spec in effects.cancelled {
@@ -404,8 +401,9 @@ impl Task {
 
     /// Empties the inbox of a queue that ends, so that the store forgets what was in it.
     async fn drain(&mut self) {
-        while let Some(command) = self.ordered.recv().await {
-            self.refuse(command);
+        let mut left = Vec::new();
+        while self.ordered.take(&mut left, usize::MAX) {
+            left.drain(..).for_each(|command| self.refuse(command));
         }
         // What is on its way must arrive before the store is told that the queue is gone, or closed.
         if let Some(carried) = self.carried.take() {

@@ -14,7 +14,8 @@ use crate::protocol::death::Reason;
 impl State {
     /// When something happens by itself next, in milliseconds since the Unix epoch: [`State::dispatch`] is to be called then.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        let expiry = self.ready.next_expiry().filter(|expiry| *expiry != NEVER && !self.dying.is_full());
+        let expiry =
+            self.ready.next_expiry().filter(|expiry| *expiry != NEVER && !self.dying.is_full());
         let due = self.waiting.next_due();
         let attempt = self.dying.next_attempt_ms();
         let unused = self.unused_at();
@@ -113,7 +114,8 @@ impl State {
         let mut next_ms = now_ms.saturating_add(CONSUMER_TIMEOUT_STEP_MS);
         for session in self.sessions.values() {
             for unacked in session.iter() {
-                let timeout_ms = unacked.consumer.and_then(|id| self.consumers.timeout(id, &self.rules));
+                let timeout_ms =
+                    unacked.consumer.and_then(|id| self.consumers.timeout(id, &self.rules));
                 let (Some(id), Some(timeout_ms)) = (unacked.consumer, timeout_ms) else {
                     continue;
                 };

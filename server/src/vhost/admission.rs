@@ -2,16 +2,19 @@
 //! queues that refuse what is over their limit, and where duplicates are known. Called with the publishes of one read, of one
 //! transaction, or with what a queue passes on, just before they are dispatched.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use leveret_persistence::{Change, QueueId, RememberedKey};
+use sha2::{Digest, Sha256};
 
 use super::dispatch::{Outgoing, Verdict};
 use super::gate::{Gate, Turn};
 use super::publish::Route;
 use super::{Vhost, relay};
 use crate::dedup::Seen;
+use crate::limits::DEDUPLICATION_KEY_BYTES;
 use crate::protocol::properties::Properties;
 use crate::queue::state::Room;
 use crate::queue::{Command, Queue};
@@ -129,7 +132,7 @@ impl Admission {
         else {
             return false;
         };
-        let known = turn.as_mut().is_some_and(|keys| keys.is_known(key, self.now_ms));
+        let known = turn.as_mut().is_some_and(|keys| keys.is_known(&key, self.now_ms));
         if known {
             gate.count_duplicate();
         }
@@ -144,7 +147,7 @@ impl Admission {
         let Some(keys) = turn.as_mut() else {
             return;
         };
-        let seen = keys.check_and_remember(key, cache_ttl(properties), self.now_ms);
+        let seen = keys.check_and_remember(&key, cache_ttl(properties), self.now_ms);
         let owner = gate.deduplication().and_then(|found| found.owner.clone());
         let (Seen::New { until_ms, evicted }, Some(owner)) = (seen, owner) else {
             return;
@@ -153,16 +156,20 @@ impl Admission {
             let keys = evicted.into_iter().map(Vec::from).collect();
             self.changes.push(Change::Forget { owner: owner.clone(), keys });
         }
-        let key = RememberedKey { key: key.to_vec(), until_ms: until_ms.unwrap_or(0) };
+        let key = RememberedKey { key: key.into_owned(), until_ms: until_ms.unwrap_or(0) };
         self.changes.push(Change::Remember { owner, keys: vec![key] });
     }
 }
 
-/// The key by which a gate knows a message: the value of its header, type and all.
-fn key_for<'a>(gate: &Gate, properties: &Properties<'a>) -> Option<&'a [u8]> {
+/// The key by which a gate knows a message: the value of its header, type and all, or the digest of a long one.
+fn key_for<'a>(gate: &Gate, properties: &Properties<'a>) -> Option<Cow<'a, [u8]>> {
     let header = &gate.deduplication()?.header;
     let mut fields = properties.header_fields();
-    fields.find(|field| field.name == header.as_bytes()).map(|field| field.value)
+    let value = fields.find(|field| field.name == header.as_bytes())?.value;
+    match value.len() {
+        0..=DEDUPLICATION_KEY_BYTES => Some(value.into()),
+        _ => Some(Sha256::digest(value).to_vec().into()),
+    }
 }
 
 /// A message's own time in the cache, as RabbitMQ's deduplication plugin has it.

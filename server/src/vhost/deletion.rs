@@ -6,6 +6,7 @@ use leveret_persistence::Change;
 use leveret_routing::Graph;
 
 use super::bindings::is_stored;
+use super::queues::key_owner;
 use super::{Vhost, refusals};
 use crate::protocol::Fault;
 use crate::queue::Command;
@@ -28,11 +29,11 @@ impl Vhost {
 
     /// Ends the tasks of its queues; what the store has of them stays, for one transaction with the rest.
     pub(crate) async fn end_queues(&self) {
-        let queues: Vec<_> = self.topology().queues.values().cloned().collect();
-        for queue in queues {
+        let topology = self.topology().clone();
+        for queue in topology.queues.values().chain(topology.keepers.values()) {
             let (if_unused, if_empty) = (false, false);
             // One that is gone has ended already.
-            drop(queue.ask(|reply| Command::Delete { if_unused, if_empty, reply }).await);
+            let _ended = queue.ask(|reply| Command::Delete { if_unused, if_empty, reply }).await;
         }
     }
 
@@ -40,8 +41,14 @@ impl Vhost {
     pub(crate) fn clear(&self) -> Vec<Change> {
         let mut change = self.change();
         let topology = &change.topology;
-        let stored = topology.queues.values().filter(|queue| queue.stored);
-        let mut rows: Vec<Change> = stored.map(|queue| Change::DeleteQueue(queue.id)).collect();
+        let queues = topology.queues.values().chain(topology.keepers.values());
+        let mut rows = Vec::new();
+        for queue in queues.filter(|queue| queue.stored) {
+            rows.push(Change::DeleteQueue(queue.id));
+            rows.push(Change::ForgetOwner { owner: key_owner(queue.id) });
+        }
+        let gates = topology.exchange_gates.keys().map(|exchange| self.key_owner(exchange));
+        rows.extend(gates.map(|owner| Change::ForgetOwner { owner }));
         rows.extend(topology.graph.exchanges().filter(|exchange| exchange.durable).map(
             |exchange| Change::DeleteExchange {
                 vhost: self.name.to_string(),
@@ -52,6 +59,8 @@ impl Vhost {
         rows.extend(bindings.map(|binding| Change::DeleteBinding(self.binding_record(binding))));
         change.topology.graph = Graph::new();
         change.topology.queues.clear();
+        change.topology.keepers.clear();
+        change.topology.exchange_gates.clear();
         change.apply();
         rows
     }

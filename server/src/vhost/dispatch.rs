@@ -146,8 +146,11 @@ impl Groups {
     }
 }
 
-/// The queue was deleted meanwhile: the store must not keep what it will never deliver.
+/// The queue was deleted meanwhile: the store must not keep what it will never deliver. When the broker stops it keeps all.
 fn forget(storage: &Storage, queue: QueueId, refused: &[Entry]) {
+    if storage.is_stopping() {
+        return;
+    }
     let stored = refused.iter().filter(|entry| entry.ticket.is_some());
     let ids: Vec<_> = stored.map(|entry| entry.id..=entry.id).collect();
     if !ids.is_empty() {

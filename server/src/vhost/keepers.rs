@@ -25,7 +25,11 @@ const NO_STORE: &[u8] = b"x-recent-history-no-store";
 
 impl Vhost {
     /// Makes what a new exchange keeps its messages in.
-    pub(super) fn add_keeper(self: &Arc<Self>, change: &mut TopologyChange<'_>, exchange: &Exchange) {
+    pub(super) fn add_keeper(
+        self: &Arc<Self>,
+        change: &mut TopologyChange<'_>,
+        exchange: &Exchange,
+    ) {
         if let Some(found) = exchange.deduplication() {
             let owner = exchange.durable.then(|| self.key_owner(&exchange.name));
             let gate = exchange_gate(self, found, owner, Vec::new());

@@ -2,15 +2,17 @@
 //! says there together with an operator's, is decided here; called when policies change and when an object is declared.
 
 mod keys;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use imbl::OrdMap;
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use serde_json::{Map, Number, Value, json};
 
+use crate::access::pattern::compile;
 use crate::erlang_term::erlang_term;
-use crate::limits::PATTERN_PROGRAM_BYTES_MAX;
 use crate::queue::rules::QueueType;
 
 /// Bytes of a pattern: RabbitMQ's limit.
@@ -176,7 +178,8 @@ fn apply_to_of(value: &Value) -> Result<ApplyTo, String> {
     })
 }
 
-/// Compiles a pattern. What it may cost in memory and, with that, in time a match, is bounded.
+/// Where PCRE, which RabbitMQ matches with, has words of its own for what is wrong, these are ours; look-around and
+/// back-references do not exist here.
 fn pattern_of(value: &Value) -> Result<(String, Regex), String> {
     let Value::String(text) = value else {
         return Err(format!("pattern should be a binary but was {}", erlang_term(value)));
@@ -184,14 +187,7 @@ fn pattern_of(value: &Value) -> Result<(String, Regex), String> {
     if text.len() > PATTERN_BYTES_MAX {
         return Err(format!("pattern must not exceed {PATTERN_BYTES_MAX} bytes"));
     }
-    let compiled = RegexBuilder::new(text)
-        .size_limit(PATTERN_PROGRAM_BYTES_MAX)
-        .dfa_size_limit(PATTERN_PROGRAM_BYTES_MAX)
-        .build();
-    let compiled = compiled.map_err(|error| {
-        let error = error.to_string();
-        // The last line of a parser's message says why; those before it draw a picture.
-        let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    let compiled = compile(text).map_err(|reason| {
         format!("pattern should be regular expression but is invalid: {reason}")
     })?;
     Ok((text.clone(), compiled))

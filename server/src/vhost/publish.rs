@@ -242,9 +242,8 @@ impl Wishes {
             }
             _ => {
                 let kind = field.decode().map_or("unknown", |value| type_name(&value));
-                let text = format!(
-                    "invalid message: {{unacceptable_type_in_header,\"{name}\",{kind}}}"
-                );
+                let text =
+                    format!("invalid message: {{unacceptable_type_in_header,\"{name}\",{kind}}}");
                 Err(Fault::new(ReplyCode::PreconditionFailed, text))
             }
         }

@@ -64,7 +64,10 @@ impl Vhost {
             arguments: Arc::new(declare.arguments),
         };
         if kind == QueueType::Quorum {
-            tracing::info!(queue = &*definition.name, "a quorum queue on one node: durable as any, not replicated");
+            tracing::info!(
+                queue = &*definition.name,
+                "a quorum queue on one node: durable as any, not replicated"
+            );
         }
         let policy = change.topology.policies.for_queue(&definition.name, kind);
         let queue = self.start_queue(definition, policy, Backlog::default(), Vec::new());
@@ -157,7 +160,8 @@ impl Vhost {
         keys: Vec<RememberedKey>,
     ) -> Arc<Queue> {
         let rules = definition.rules(&policy);
-        let Definition { id, name, durable, auto_delete, kind, keeps, owner, arguments } = definition;
+        let Definition { id, name, durable, auto_delete, kind, keeps, owner, arguments } =
+            definition;
         let stored = durable && owner.is_none();
         let gate = queue_gate(id, &arguments, stored, keys);
         gate.set_refuses(rules.overflow != Overflow::DropHead);
@@ -259,7 +263,9 @@ impl Definition {
     /// The rules under this policy.
     pub(super) fn rules(&self, policy: &Effective) -> Rules {
         match self.keeps {
-            Keeps::ForClients => settings::rules(&self.arguments, self.kind, self.auto_delete, policy),
+            Keeps::ForClients => {
+                settings::rules(&self.arguments, self.kind, self.auto_delete, policy)
+            }
             Keeps::UntilDue => Rules { keeps: self.keeps, ..Rules::default() },
             Keeps::AsHistory => {
                 let length = self.arguments.inner().get("x-max-length").and_then(integer_of);
@@ -270,12 +276,7 @@ impl Definition {
     }
 }
 
-fn queue_gate(
-    id: QueueId,
-    arguments: &FieldTable,
-    stored: bool,
-    keys: Vec<RememberedKey>,
-) -> Gate {
+fn queue_gate(id: QueueId, arguments: &FieldTable, stored: bool, keys: Vec<RememberedKey>) -> Gate {
     let found = Deduplication::of(arguments, stored.then(|| key_owner(id)));
     Gate::new(u64::from(id.0), found, keys)
 }

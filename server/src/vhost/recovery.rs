@@ -123,11 +123,7 @@ fn definition(topology: &Topology, record: &QueueRecord) -> Result<Definition, B
     })
 }
 
-fn backlog(
-    rules: &Rules,
-    record: &QueueRecord,
-    found: &mut Found,
-) -> Result<Backlog, ReadError> {
+fn backlog(rules: &Rules, record: &QueueRecord, found: &mut Found) -> Result<Backlog, ReadError> {
     let ids = found.backlog.remove(&record.id).unwrap_or_default();
     let progress = found.progress.remove(&record.id).unwrap_or_default();
     let last = ids.max().unwrap_or_default();

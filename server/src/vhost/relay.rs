@@ -163,12 +163,7 @@ fn come_due(vhost: &Vhost, topology: &Topology, message: &Message, now_ms: u64) 
     if route.targets.is_empty() {
         tracing::debug!(vhost = &*vhost.name, %exchange, "a delayed message is due and has nowhere to go");
     }
-    let due = Message::new(
-        message.exchange(),
-        message.routing_key(),
-        &properties,
-        message.body(),
-    );
+    let due = Message::new(message.exchange(), message.routing_key(), &properties, message.body());
     let due = due.stamped(Stamp { arrived_ms: now_ms, ..message.stamp() });
     let persistent = is_persistent(&properties);
     Outgoing::new(due, Arc::new(route), persistent)
@@ -195,7 +190,10 @@ fn route(
         let targets = route.targets.drain(..).filter(|queue| {
             let circle = is_cycle(deaths, &queue.name);
             if circle {
-                tracing::warn!(queue = &*queue.name, "a dead letter that went round in a circle was dropped");
+                tracing::warn!(
+                    queue = &*queue.name,
+                    "a dead letter that went round in a circle was dropped"
+                );
             }
             !circle
         });

@@ -1,5 +1,5 @@
 //! Promise: what an operator has set through the API is set after a SIGKILL right after the answer, and what was deleted is
-//! gone, with all that belongs to it or with nothing of it (check 75).
+//! gone, with all that belongs to it or with nothing of it (check 88).
 
 use std::thread;
 

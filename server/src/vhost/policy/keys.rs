@@ -1,10 +1,13 @@
 //! The keys of a policy's definition: one row each with its name, the values it takes, the queues that do not know it, what
 //! becomes of it when an operator policy has it too, and whether this broker acts on it. Texts are RabbitMQ's.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::{Map, Value};
 
 use super::PolicyKind;
-use crate::erlang_term::erlang_term;
+use crate::erlang_term::{erlang_proplist, erlang_term};
 use crate::queue::retry::Schedule;
 use crate::queue::rules::QueueType;
 
@@ -49,8 +52,9 @@ enum Merge {
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Acts {
     Yes,
-    /// Taken so that the definitions of a RabbitMQ can be imported: it is about several nodes, about streams, about how a queue
-    /// is stored, or RabbitMQ ignores it too.
+    /// Taken so that the definitions of a RabbitMQ can be imported. It is about several nodes, about streams or about how a
+    /// queue is stored; RabbitMQ ignores it too; or it is met otherwise: dead letters are always moved in one transaction, and
+    /// `retry-delays` says when a message comes again.
     No,
 }
 
@@ -82,7 +86,7 @@ const KEYS: &[Key] = &[
     both("message-ttl", at_least(0, "message TTL"), Merge::Smaller, Acts::Yes),
     both("overflow", Takes::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"], "overflow value"), Merge::Operator, Acts::Yes),
     user("queue-leader-locator", Takes::OneOf(&["client-local", "balanced", "random", "least-leaders"], "queue leader locator value"), Acts::No),
-    user("queue-master-locator", Takes::Nothing("use of deprecated queue-master-locator argument is not permitted"), Acts::No),
+    both("queue-master-locator", Takes::Nothing("use of deprecated queue-master-locator argument is not permitted"), Merge::Operator, Acts::No),
     user("queue-mode", Takes::OneOf(&["default", "lazy"], "queue-mode value"), Acts::No).foreign_to(QUORUM),
     both("queue-version", Takes::Integer(1, 2, "queue-version value"), Merge::Operator, Acts::No),
     user("retry-delays", Takes::RetryDelays, Acts::Yes),
@@ -126,21 +130,18 @@ pub(super) fn check(kind: PolicyKind, definition: &Map<String, Value>) -> Result
     if definition.is_empty() {
         return Err("no policy provided".to_owned());
     }
-    let mut unknown = Map::new();
+    let mut unknown = Vec::new();
     for (name, value) in definition {
         match Key::named(name).filter(|key| key.is_for(kind)) {
             Some(key) => key.takes.check(value)?,
-            None => {
-                unknown.insert(name.clone(), value.clone());
-            }
+            None => unknown.push((name, value)),
         }
     }
     check_delayed_retry(definition)?;
     if unknown.is_empty() {
         return Ok(());
     }
-    let unknown = erlang_term(&Value::Object(unknown));
-    Err(format!("{unknown} are not recognised policy settings"))
+    Err(format!("{} are not recognised policy settings", erlang_proplist(unknown)))
 }
 
 impl Takes {

@@ -1,0 +1,232 @@
+//! The node, vhosts, policies, limits, parameters.
+
+use async_trait::async_trait;
+use leveret_admin_ui::management::*;
+
+use super::{Fake, is_operator, put};
+
+#[async_trait]
+impl Node for Fake {
+    async fn node(&self) -> Result<NodeView, Error> {
+        Ok(NodeView {
+            product_name: "Leveret".into(),
+            product_version: "0.1.0".into(),
+            rabbitmq_version: "4.1.0".into(),
+            cluster_name: "leveret@test".into(),
+            node: "leveret@test".into(),
+            default_queue_type: "classic".into(),
+            exchange_types: vec![ExchangeType {
+                name: "direct".into(),
+                description: "by routing key".into(),
+            }],
+            listeners: vec![Listener {
+                protocol: "amqp".into(),
+                ip_address: "::".parse().unwrap(),
+                port: 5672,
+            }],
+            extra: Object::new(),
+        })
+    }
+
+    async fn totals(&self, vhost: Option<&str>) -> Result<Totals, Error> {
+        let state = self.state();
+        state.in_vhost(vhost)?;
+        let inside = |name: &str| vhost.is_none_or(|vhost| vhost == name);
+        Ok(Totals {
+            queues: state.queues.keys().filter(|(vhost, _)| inside(vhost)).count() as u64,
+            exchanges: state.exchanges.keys().filter(|(vhost, _)| inside(vhost)).count() as u64,
+            messages_ready: 2,
+            messages_unacknowledged: 1,
+            ..Totals::default()
+        })
+    }
+}
+
+#[async_trait]
+impl Vhosts for Fake {
+    async fn vhosts(&self) -> Result<Vec<VhostView>, Error> {
+        Ok(self.state().vhosts.values().cloned().collect())
+    }
+
+    async fn vhost(&self, name: &str) -> Result<VhostView, Error> {
+        self.state().vhosts.get(name).cloned().ok_or(Error::NotFound)
+    }
+
+    async fn put_vhost(&self, by: &str, name: &str, settings: VhostSettings) -> Result<Put, Error> {
+        let mut state = self.state();
+        let vhost = VhostView {
+            name: name.into(),
+            description: settings.description,
+            tags: settings.tags,
+            default_queue_type: settings.default_queue_type,
+            tracing: settings.tracing.unwrap_or_default(),
+            ..VhostView::default()
+        };
+        let put = put(&mut state.vhosts, name.into(), vhost);
+        if put == Put::Created {
+            state.permit(name, by);
+        }
+        Ok(put)
+    }
+
+    async fn delete_vhost(&self, name: &str) -> Result<(), Error> {
+        let mut state = self.state();
+        state.permissions.retain(|(vhost, _), _| vhost != name);
+        state.vhosts.remove(name).map(drop).ok_or(Error::NotFound)
+    }
+}
+
+#[async_trait]
+impl Policies for Fake {
+    async fn policies(&self, kind: PolicyKind, vhost: Option<&str>) -> Result<Vec<Policy>, Error> {
+        let state = self.state();
+        state.in_vhost(vhost)?;
+        let chosen = state.policies.iter().filter(|((operator, owner, _), _)| {
+            *operator == is_operator(kind) && vhost.is_none_or(|vhost| vhost == owner)
+        });
+        Ok(chosen.map(|(_, policy)| policy.clone()).collect())
+    }
+
+    async fn policy(&self, kind: PolicyKind, vhost: &str, name: &str) -> Result<Policy, Error> {
+        let key = (is_operator(kind), vhost.to_owned(), name.to_owned());
+        self.state().policies.get(&key).cloned().ok_or(Error::NotFound)
+    }
+
+    async fn put_policy(&self, kind: PolicyKind, policy: Policy) -> Result<Put, Error> {
+        let mut state = self.state();
+        state.in_vhost(Some(&policy.vhost))?;
+        if policy.definition.is_empty() {
+            return Err(Error::BadRequest("Validation failed\n\nno policy provided\n".into()));
+        }
+        let key = (is_operator(kind), policy.vhost.clone(), policy.name.clone());
+        Ok(put(&mut state.policies, key, policy))
+    }
+
+    async fn delete_policy(&self, kind: PolicyKind, vhost: &str, name: &str) -> Result<(), Error> {
+        let key = (is_operator(kind), vhost.to_owned(), name.to_owned());
+        self.state().policies.remove(&key).map(drop).ok_or(Error::NotFound)
+    }
+}
+
+#[async_trait]
+impl Limits for Fake {
+    async fn vhost_limits(&self) -> Result<Vec<VhostLimits>, Error> {
+        Ok(self.state().vhost_limits.values().cloned().collect())
+    }
+
+    async fn put_vhost_limit(
+        &self,
+        vhost: &str,
+        limit: VhostLimit,
+        value: Option<i64>,
+    ) -> Result<(), Error> {
+        let mut state = self.state();
+        state.in_vhost(Some(vhost))?;
+        let limits = state.vhost_limits.entry(vhost.into()).or_default();
+        limits.vhost = vhost.into();
+        match limit {
+            VhostLimit::MaxConnections => limits.max_connections = value,
+            VhostLimit::MaxQueues => limits.max_queues = value,
+        }
+        if (limits.max_connections, limits.max_queues) == (None, None) {
+            state.vhost_limits.remove(vhost);
+        }
+        Ok(())
+    }
+
+    async fn user_limits(&self) -> Result<Vec<UserLimits>, Error> {
+        Ok(self.state().user_limits.values().cloned().collect())
+    }
+
+    async fn put_user_limit(
+        &self,
+        user: &str,
+        limit: UserLimit,
+        value: Option<i64>,
+    ) -> Result<(), Error> {
+        let mut state = self.state();
+        if !state.users.contains_key(user) {
+            return Err(Error::NotFound);
+        }
+        let limits = state.user_limits.entry(user.into()).or_default();
+        limits.user = user.into();
+        match limit {
+            UserLimit::MaxConnections => limits.max_connections = value,
+            UserLimit::MaxChannels => limits.max_channels = value,
+        }
+        let limits = limits.clone();
+        if (limits.max_connections, limits.max_channels) == (None, None) {
+            state.user_limits.remove(user);
+        }
+        if let Some(view) = state.users.get_mut(user) {
+            view.limits = limits;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Parameters for Fake {
+    async fn parameters(
+        &self,
+        component: Option<&str>,
+        vhost: Option<&str>,
+    ) -> Result<Vec<Parameter>, Error> {
+        let state = self.state();
+        state.in_vhost(vhost)?;
+        let chosen = state.parameters.values().filter(|parameter| {
+            component.is_none_or(|component| component == parameter.component)
+                && vhost.is_none_or(|vhost| vhost == parameter.vhost)
+        });
+        Ok(chosen.cloned().collect())
+    }
+
+    async fn parameter(
+        &self,
+        component: &str,
+        vhost: &str,
+        name: &str,
+    ) -> Result<Parameter, Error> {
+        let key = (component.to_owned(), vhost.to_owned(), name.to_owned());
+        self.state().parameters.get(&key).cloned().ok_or(Error::NotFound)
+    }
+
+    async fn put_parameter(&self, parameter: Parameter) -> Result<Put, Error> {
+        let mut state = self.state();
+        state.in_vhost(Some(&parameter.vhost))?;
+        if parameter.component != "shovel" {
+            let reason =
+                format!("Validation failed\n\ncomponent {} not found\n", parameter.component);
+            return Err(Error::BadRequest(reason));
+        }
+        let key = (parameter.component.clone(), parameter.vhost.clone(), parameter.name.clone());
+        Ok(put(&mut state.parameters, key, parameter))
+    }
+
+    async fn delete_parameter(
+        &self,
+        component: &str,
+        vhost: &str,
+        name: &str,
+    ) -> Result<(), Error> {
+        let key = (component.to_owned(), vhost.to_owned(), name.to_owned());
+        self.state().parameters.remove(&key).map(drop).ok_or(Error::NotFound)
+    }
+
+    async fn global_parameters(&self) -> Result<Vec<GlobalParameter>, Error> {
+        Ok(self.state().global_parameters.values().cloned().collect())
+    }
+
+    async fn global_parameter(&self, name: &str) -> Result<GlobalParameter, Error> {
+        self.state().global_parameters.get(name).cloned().ok_or(Error::NotFound)
+    }
+
+    async fn put_global_parameter(&self, parameter: GlobalParameter) -> Result<Put, Error> {
+        let key = parameter.name.clone();
+        Ok(put(&mut self.state().global_parameters, key, parameter))
+    }
+
+    async fn delete_global_parameter(&self, name: &str) -> Result<(), Error> {
+        self.state().global_parameters.remove(name).map(drop).ok_or(Error::NotFound)
+    }
+}
