@@ -1,4 +1,5 @@
-//! Promise: a SIGKILL while messages are being dead-lettered loses none and doubles none: each is in one queue or the other.
+//! Promise: a SIGKILL while messages are being dead-lettered loses none and doubles none: each is in one queue or the
+//! other (check 71).
 
 use std::collections::BTreeSet;
 

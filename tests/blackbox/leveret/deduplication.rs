@@ -1,5 +1,5 @@
 //! Promise: a queue or an exchange with `x-message-deduplication` takes a message once, acknowledges it as often as it comes,
-//! and remembers it over a crash.
+//! and remembers it over a crash (check 69).
 //!
 //! Arguments and headers are those of RabbitMQ's community plugin and of LavinMQ.
 

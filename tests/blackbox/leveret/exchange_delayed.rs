@@ -1,5 +1,5 @@
 //! Promise: a message with the header `x-delay` waits in its `x-delayed-message` exchange until it is due, not shorter and
-//! not noticeably longer, and not a crash makes it earlier, late or lost.
+//! not noticeably longer, and not a crash makes it earlier, late or lost (check 67).
 //!
 //! Type, argument and header are those of RabbitMQ's community plugin, which is not part of RabbitMQ.
 

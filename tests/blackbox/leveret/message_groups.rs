@@ -1,5 +1,5 @@
 //! Promise: a queue with `x-message-group-header` gives the messages of a group to one consumer at a time and in order, while
-//! other groups go to other consumers.
+//! other groups go to other consumers (check 70).
 
 use std::collections::HashMap;
 use std::sync::Mutex;

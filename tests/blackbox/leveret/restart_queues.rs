@@ -1,4 +1,5 @@
-//! Promise: the rules of a durable queue hold over a restart, clean or not: times go on, priorities and counts stay.
+//! Promise: the rules of a durable queue hold over a restart, clean or not: times go on, priorities and counts
+//! stay (check 72).
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
 //! Promise: a queue with `x-retry-delays` gives a rejected message back after the next of its delays, and dead-letters it
-//! after the last.
+//! after the last (check 68).
 
 use std::time::{Duration, Instant};
 

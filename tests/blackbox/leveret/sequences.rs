@@ -1,5 +1,5 @@
 //! Promise: a queue says which messages of a publisher never came, came twice or came late, if the publisher numbers them
-//! (headers `x-publisher-id` and `x-sequence`).
+//! (headers `x-publisher-id` and `x-sequence`) (check 73).
 
 use leveret_tests::broker::Broker;
 use leveret_tests::client::Channel;
