@@ -44,7 +44,7 @@ impl Waiting for Managed {
 }
 
 async fn page(vhost: &Vhost, queue: &Arc<Queue>, window: Window) -> Result<WaitingPage, Error> {
-    let status = queue.ask(|reply| Command::Status { used: false, reply }).await;
+    let status = queue.status(false).await;
     let total = status.map_err(|_| Error::NotFound)?.waiting as u64;
     let Window { offset, limit } = window;
     let waiting = queue.ask(|reply| Command::ListWaiting { offset, limit, reply }).await;

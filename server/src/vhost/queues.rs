@@ -19,7 +19,7 @@ use crate::queue::arguments::{self, integer_of};
 use crate::queue::recovered::Backlog;
 use crate::queue::rules::{Keeps, Overflow, QueueType, Rules};
 use crate::queue::state::DeleteRefusal;
-use crate::queue::{self, Command, Queue, settings};
+use crate::queue::{self, Command, Dormancy, Queue, settings};
 
 /// What `queue.declare` asks for.
 #[derive(Debug)]
@@ -182,6 +182,7 @@ impl Vhost {
             gate: Arc::new(gate),
             flow,
             inbox,
+            dormancy: Dormancy::default(),
         })
     }
 
