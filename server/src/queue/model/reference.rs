@@ -271,7 +271,12 @@ impl Reference {
         if let (Some((last, _)), Some((first, _))) = (last_in_time, self.ready.first_key_value()) {
             assert!(last < first, "an older one was to be dropped first");
         }
-        let needed = |known: &Known| self.is_too_long_with(1, known.body);
+        // Those that have expired may have left after the last that was dropped.
+        let expired_bodies = gone.iter().filter(|(_, known)| known.expires_ms <= now_ms);
+        let expired_bytes: usize = expired_bodies.map(|(_, known)| known.body).sum();
+        let needed = |known: &Known| {
+            self.is_too_long_with(1 + expired as u64, known.body + expired_bytes)
+        };
         assert!(dropped == 0 || gone.iter().any(|(_, known)| needed(known)), "too many dropped");
         for ((_, id), known) in gone {
             let in_time = known.expires_ms > now_ms;

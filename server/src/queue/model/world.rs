@@ -367,9 +367,8 @@ impl World {
         self.reference.restart(delivered_to);
         let progress = self.store.progress();
         let backlog = if Backlog::needs_scan(&self.rules) {
-            let mut backlog = Backlog::to_scan(delivered_to);
+            let mut backlog = Backlog::to_scan(delivered_to, &progress);
             backlog.scanned(&self.rules, &self.store.scan());
-            backlog.add_progress(&progress);
             backlog
         } else {
             Backlog::new(ids, delivered_to, &progress)
