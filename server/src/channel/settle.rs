@@ -69,9 +69,8 @@ impl Settlements {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::mpsc::Receiver;
-
     use super::*;
+    use crate::queue::Receiver;
 
     const CHANNEL: ChannelId = ChannelId { serial: 1, number: 1 };
 
@@ -82,9 +81,10 @@ mod tests {
     }
 
     /// What a queue was sent: outcomes and the runs settled with them.
-    fn sent(commands: &mut Receiver<Command>) -> Vec<(Outcome, Vec<(u64, u64)>)> {
-        let commands = std::iter::from_fn(|| commands.try_recv().ok());
-        let settled = commands.map(|command| match command {
+    fn sent(receiver: &Receiver) -> Vec<(Outcome, Vec<(u64, u64)>)> {
+        let mut commands = Vec::new();
+        receiver.take(&mut commands, usize::MAX);
+        let settled = commands.into_iter().map(|command| match command {
             Command::Settle { channel: CHANNEL, ranges, outcome, stored: false } => {
                 (outcome, ranges.iter().map(|range| (range.first, range.last)).collect())
             }
@@ -111,34 +111,34 @@ mod tests {
                 ],
             ),
         ] {
-            let (queue, _ordered, mut feedback) = Queue::detached(1);
+            let (queue, _ordered, feedback) = Queue::detached(1);
             let mut settlements = Settlements::default();
             for (number, outcome) in &settled {
                 add(&mut settlements, &queue, *number, *outcome);
             }
             settlements.send(false).await;
             assert!(settlements.is_empty());
-            assert_eq!(sent(&mut feedback), expected, "{settled:?}");
+            assert_eq!(sent(&feedback), expected, "{settled:?}");
         }
     }
 
     #[tokio::test]
     async fn queues_that_take_turns_get_one_command_each() {
-        let (first, _first_ordered, mut to_first) = Queue::detached(1);
-        let (second, _second_ordered, mut to_second) = Queue::detached(2);
+        let (first, _first_ordered, to_first) = Queue::detached(1);
+        let (second, _second_ordered, to_second) = Queue::detached(2);
         let mut settlements = Settlements::default();
         for number in 0..4 {
             add(&mut settlements, &first, number, Outcome::Ack);
             add(&mut settlements, &second, number, Outcome::Requeue);
         }
         settlements.send(false).await;
-        assert_eq!(sent(&mut to_first), [(Outcome::Ack, vec![(0, 3)])]);
-        assert_eq!(sent(&mut to_second), [(Outcome::Requeue, vec![(0, 3)])]);
+        assert_eq!(sent(&to_first), [(Outcome::Ack, vec![(0, 3)])]);
+        assert_eq!(sent(&to_second), [(Outcome::Requeue, vec![(0, 3)])]);
     }
 
     #[tokio::test]
     async fn channels_are_told_apart() {
-        let (queue, _ordered, mut feedback) = Queue::detached(1);
+        let (queue, _ordered, feedback) = Queue::detached(1);
         let mut settlements = Settlements::default();
         for serial in [1, 2, 1] {
             let channel = ChannelId { serial, number: 1 };
@@ -147,8 +147,9 @@ mod tests {
             settlements.add(channel, unsettled, Outcome::Ack);
         }
         settlements.send(false).await;
-        let commands = std::iter::from_fn(|| feedback.try_recv().ok());
-        let channels = commands.map(|command| match command {
+        let mut commands = Vec::new();
+        feedback.take(&mut commands, usize::MAX);
+        let channels = commands.into_iter().map(|command| match command {
             Command::Settle { channel, .. } => channel.serial,
             other => panic!("{other:?}"),
         });
@@ -158,11 +159,11 @@ mod tests {
     #[tokio::test]
     async fn a_queue_that_is_gone_is_passed_over() {
         let (gone, ..) = Queue::detached(1);
-        let (queue, _ordered, mut feedback) = Queue::detached(2);
+        let (queue, _ordered, feedback) = Queue::detached(2);
         let mut settlements = Settlements::default();
         add(&mut settlements, &gone, 0, Outcome::Ack);
         add(&mut settlements, &queue, 0, Outcome::Ack);
         settlements.send(false).await;
-        assert_eq!(sent(&mut feedback), [(Outcome::Ack, vec![(0, 0)])]);
+        assert_eq!(sent(&feedback), [(Outcome::Ack, vec![(0, 0)])]);
     }
 }

@@ -67,7 +67,7 @@ impl State {
             self.ready.compact_from(first);
         }
         self.bury_expired(moment.now_ms);
-        self.drop_head();
+        self.drop_head(moment.now_ms);
         self.page_out(moment);
         self.want(moment.now_ms, self.consumers.any_has_room() || self.needs_head());
     }

@@ -45,7 +45,7 @@ use entry::Entry;
 use flow::Flow;
 use mailbox::Mailbox;
 #[cfg(test)]
-use mailbox::Receiver;
+pub(crate) use mailbox::Receiver;
 use rules::{Keeps, QueueType, Rules};
 use sequences::Publisher;
 use state::{Counts, DeleteRefusal, Got, Outcome, Room};

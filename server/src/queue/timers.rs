@@ -87,14 +87,15 @@ impl State {
         }
     }
 
-    /// Drops the oldest ready messages that are over the length limit.
-    pub(super) fn drop_head(&mut self) {
+    /// Drops the oldest ready messages that are over the length limit, and what then has expired at the head.
+    pub(super) fn drop_head(&mut self, now_ms: u64) {
         while self.is_too_long() && !self.dying.is_full() {
             let Next::Message(entry) = self.ready.pop() else {
                 return;
             };
             self.counts.dropped += 1;
             self.bury(entry.into(), Reason::MaxLen);
+            self.bury_expired(now_ms);
         }
     }
 

@@ -14,8 +14,8 @@ pub(crate) struct Waiting {
     by_time: BTreeSet<(u64, MessageId)>,
     /// Those that the store does not have yet.
     unstored: BTreeMap<MessageId, Kept>,
-    /// What is remembered of those that were tried before.
-    tried: HashMap<MessageId, Mark>,
+    /// What is remembered of those that were tried before, and the sizes of their bodies.
+    tried: HashMap<MessageId, (Mark, u32)>,
     /// Those that do not outlive a restart.
     transient: IdSet,
     /// What `unstored` costs in memory, in bytes.
@@ -44,7 +44,7 @@ impl Waiting {
             self.transient.insert(kept.id);
         }
         if kept.mark != (Mark { durable: kept.mark.durable, ..Mark::default() }) {
-            self.tried.insert(kept.id, kept.mark);
+            self.tried.insert(kept.id, (kept.mark, kept.body_len));
         }
         if let Some(message) = &kept.message {
             let message = Some(message.compact());
@@ -100,9 +100,9 @@ impl Waiting {
             self.bytes -= kept.cost();
             return Some(kept);
         }
-        let mark = tried.unwrap_or(Mark { durable, ..Mark::default() });
-        // Its size is known again when it is read.
-        Some(Kept { id, message: None, ticket: Some(committed), mark, body_len: 0 })
+        // The others go to the next queue, which measures them.
+        let (mark, body_len) = tried.unwrap_or((Mark { durable, ..Mark::default() }, 0));
+        Some(Kept { id, message: None, ticket: Some(committed), mark, body_len })
     }
 
     /// Those from the `offset`th on in the order of their time, with the number of times each was tried.
@@ -115,7 +115,7 @@ impl Waiting {
             .iter()
             .skip(offset)
             .take(limit)
-            .map(|(due_ms, id)| (*due_ms, *id, self.tried.get(id).map_or(0, |mark| mark.retries)))
+            .map(|(due_ms, id)| (*due_ms, *id, self.tried.get(id).map_or(0, |(mark, _)| mark.retries)))
     }
 
     /// Takes out everything; returns the ids that the store holds or will hold, and how many there were.

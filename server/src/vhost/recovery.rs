@@ -131,12 +131,11 @@ fn backlog(rules: &Rules, record: &QueueRecord, found: &mut Found) -> Result<Bac
     if !Backlog::needs_scan(rules) || ids.is_empty() {
         return Ok(Backlog::new(ids, delivered_to, &progress));
     }
-    let mut backlog = Backlog::to_scan(delivered_to);
+    let mut backlog = Backlog::to_scan(delivered_to, &progress);
     let ids: Vec<_> = ids.iter().collect();
     for some in ids.chunks(RECOVERY_SCAN_MESSAGES) {
         backlog.scanned(rules, &found.reader.scan(some)?);
     }
-    backlog.add_progress(&progress);
     Ok(backlog)
 }
 

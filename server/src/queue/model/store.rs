@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use leveret_persistence::{IdSet, Message, MessageId, Ticket};
+use leveret_persistence::{IdSet, Message, MessageId, Progress, Scanned, Ticket};
 
 #[derive(Debug, Default)]
 pub(super) struct FakeStore {
@@ -18,12 +18,14 @@ pub(super) struct FakeStore {
 struct Kept {
     message: Message,
     durable: bool,
+    progress: Option<Progress>,
 }
 
 #[derive(Debug, Default)]
 struct Submission {
     published: Vec<(MessageId, Kept)>,
     settled: Vec<MessageId>,
+    progress: Vec<Progress>,
 }
 
 impl FakeStore {
@@ -31,17 +33,20 @@ impl FakeStore {
         for (id, _) in &messages {
             assert!(self.owed.insert(*id), "{id} is written twice");
         }
-        let published = messages.into_iter();
-        let published =
-            published.map(|(id, message)| (id, Kept { message, durable })).collect::<Vec<_>>();
-        self.submit(Submission { published, ..Submission::default() })
+        let kept = |message| Kept { message, durable, progress: None };
+        let published = messages.into_iter().map(|(id, message)| (id, kept(message)));
+        self.submit(Submission { published: published.collect(), ..Submission::default() })
     }
 
-    pub(super) fn settle(&mut self, settled: Vec<MessageId>) -> Ticket {
+    /// Forgets messages, and notes progress of others: what is settled has none any more.
+    pub(super) fn settle(&mut self, settled: Vec<MessageId>, progress: Vec<Progress>) -> Ticket {
+        for found in &progress {
+            assert!(self.owed.contains(found.id), "progress of {found:?}, which it does not have");
+        }
         for id in &settled {
             assert!(self.owed.remove(*id), "{id} is settled and the store does not have it");
         }
-        self.submit(Submission { settled, ..Submission::default() })
+        self.submit(Submission { settled, progress, ..Submission::default() })
     }
 
     /// Whether it holds the message, or will as soon as it is committed.
@@ -61,9 +66,14 @@ impl FakeStore {
     /// Commits the oldest submissions, as many as are there.
     pub(super) fn commit(&mut self, submissions: usize) {
         let count = submissions.min(self.waiting.len());
-        for Submission { published, settled } in self.waiting.drain(..count) {
+        for Submission { published, settled, progress } in self.waiting.drain(..count) {
             self.finished += 1;
             self.committed.extend(published);
+            for found in progress {
+                if let Some(kept) = self.committed.get_mut(&found.id) {
+                    kept.progress = Some(found);
+                }
+            }
             for id in settled {
                 self.committed.remove(&id);
             }
@@ -86,6 +96,22 @@ impl FakeStore {
         self.committed.retain(|_, kept| kept.durable);
         self.owed = self.committed.keys().copied().collect();
         self.owed.clone()
+    }
+
+    /// All that it has, without bodies.
+    pub(super) fn scan(&self) -> Vec<Scanned> {
+        let scanned = self.committed.iter().map(|(id, Kept { message, .. })| Scanned {
+            id: *id,
+            stamp: message.stamp(),
+            properties: message.properties().to_vec(),
+            body_len: message.body().len() as u64,
+        });
+        scanned.collect()
+    }
+
+    /// What it knows of messages that came back.
+    pub(super) fn progress(&self) -> Vec<Progress> {
+        self.committed.values().filter_map(|kept| kept.progress).collect()
     }
 
     fn submit(&mut self, submission: Submission) -> Ticket {

@@ -1,26 +1,38 @@
-//! The state machine with a store and clients around it, and the reference that sees the same and checks everything.
+//! The state machine with a clock, a store, other queues and clients around it, and the reference that sees the same.
+//! [`super::world::World::deliver`] and what follows it check everything.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
-use leveret_persistence::{IdSet, Message, MessageId};
+use amq_protocol::protocol::BasicProperties;
+use amq_protocol::types::{AMQPValue, FieldTable};
+use leveret_persistence::{Message, MessageId};
 use proptest::sample::Index;
 
-use crate::connection::{ChannelId, Outbox};
+use crate::protocol::properties::Properties;
 use crate::queue::consumers::{ConsumerId, ConsumerSpec, Delivery};
-use crate::queue::ready::Entry;
-use crate::queue::state::{Got, Rules, State};
+use crate::queue::delay::X_DELAY;
+use crate::queue::dispatch::Moment;
+use crate::queue::dying::Leaving;
+use crate::queue::entry::{Entry, NEVER};
+use crate::queue::recovered::Backlog;
+use crate::queue::rules::{Keeps, Rules};
+use crate::queue::state::{Got, Outcome, State};
+use crate::queue::testing::{self, channel};
 use crate::queue::unacked::DeliveryRange;
 
 use super::reference::{Known, Reference};
 use super::store::FakeStore;
-use super::{CHANNELS, Published, Settled, Step, Wish};
+use super::{CHANNELS, Published, Sent, Settled, Step, Wish};
+
+/// When it all begins, in milliseconds since the Unix epoch.
+const BEGIN_MS: u64 = 1_000_000;
 
 pub(super) struct World {
     rules: Rules,
     memory_limit: usize,
     /// Nothing was ever paged out or recovered.
     is_all_in_memory: bool,
+    now_ms: u64,
     state: State,
     reference: Reference,
     store: FakeStore,
@@ -32,25 +44,26 @@ pub(super) struct World {
     read: Option<Vec<MessageId>>,
     /// `basic.get`s that wait for it.
     gets: VecDeque<(u64, bool)>,
-    /// Messages that have left the queue since the state machine last told which the store may forget.
-    left: Vec<MessageId>,
+    /// What is on its way to other queues.
+    moving: Vec<Leaving>,
 }
 
 impl World {
     pub(super) fn new(rules: Rules, memory_limit: usize) -> World {
         World {
-            rules,
             memory_limit,
             is_all_in_memory: memory_limit == usize::MAX,
-            state: State::new(rules, IdSet::new(), 0),
-            reference: Reference::new(rules),
+            now_ms: BEGIN_MS,
+            state: State::new(rules.clone(), Backlog::default(), BEGIN_MS),
+            reference: Reference::new(rules.clone()),
+            rules,
             store: FakeStore::default(),
             last_id: 0,
             overtaken: VecDeque::new(),
             last_consumer: 0,
             read: None,
             gets: VecDeque::new(),
-            left: Vec::new(),
+            moving: Vec::new(),
         }
     }
 
@@ -60,59 +73,70 @@ impl World {
             Step::Consume(wish) => self.consume(wish),
             Step::Cancel { consumer } => {
                 if let Some(id) = self.pick(consumer) {
-                    self.state.cancel(id);
-                    self.reference.cancel(id);
+                    self.state.cancel(id, self.now_ms);
+                    self.reference.turns.leave(|other, _| other == id);
                 }
             }
             Step::CloseChannel { channel } => self.close_channel(channel),
             Step::Settle(settled) => self.settle(&settled),
+            Step::SettleLate { channel: serial, outcome } => {
+                let late = ranges(self.reference.late(serial));
+                self.state.settle(channel(serial), &late, outcome, false, self.now_ms);
+            }
             Step::Get { channel, no_ack } => {
                 self.gets.push_back((channel, no_ack));
                 self.answer_gets();
             }
-            Step::Purge => {
-                let purged = self.reference.purge();
-                assert_eq!(self.state.purge(), purged.len());
-                self.left.extend(purged);
-            }
+            Step::Purge => assert_eq!(self.state.purge(), self.reference.purge()),
             Step::WindowFreed { consumer } => {
                 if let Some(id) = self.pick(consumer) {
                     self.window_freed(id);
                 }
             }
+            Step::Arrive { refused } => self.arrive(refused),
             Step::Commit { submissions } => self.store.commit(submissions),
-            Step::Read => self.answer_read(),
+            Step::Read { messages } => self.answer_read(messages),
             Step::ReadFails => {
                 if self.read.take().is_some() {
                     self.state.load_failed();
                     self.answer_gets();
                 }
             }
+            Step::Pass { ms } => self.now_ms += ms,
+            Step::PassToDeadline => self.pass_to_deadline(),
             Step::Restart { clean } => self.restart(clean),
         }
     }
 
     /// What the task does after every batch of commands.
     pub(super) fn deliver(&mut self) {
-        self.state.dispatch(self.memory_limit, self.store.committed());
+        self.state.dispatch(self.moment());
         let mut sent: HashMap<ConsumerId, VecDeque<Delivery>> = HashMap::new();
         self.state.flush(|spec, messages| {
             let doubled = sent.insert(spec.id, messages.into());
             assert!(doubled.is_none(), "a flush sends to each consumer once");
         });
+        if self.reference.release_due(self.now_ms) {
+            self.is_all_in_memory = false;
+        }
+        for spec in std::mem::take(&mut self.state.effects.timed_out) {
+            self.reference.timed_out(spec.id, self.now_ms);
+        }
         let count: usize = sent.values().map(VecDeque::len).sum();
         for _ in 0..count {
-            let turn = self.reference.next_turn().expect("nobody may have another message");
+            let turn = self.reference.turns.next().expect("nobody may have another message");
             let delivery = sent.get_mut(&turn.consumer).and_then(VecDeque::pop_front);
             let delivery = delivery.expect("another consumer was given the message");
-            let message = self.reference.take_message().expect("a turn is for a message");
+            let message = self.reference.take_message(self.now_ms).expect("a turn is for a message");
             check(&delivery, message);
-            self.reference.took_turn(turn, message.1.size);
+            self.reference.turns.took(turn, message.1.size);
             self.handed_out(turn.channel, turn.no_ack, &delivery, message, Some(turn.consumer));
         }
+        self.reference.dispatched();
+        self.notice_departures();
         self.carry_out();
-        let stuck = self.reference.next_turn().is_some() && self.read.is_none();
-        assert!(!stuck, "a consumer waits, a message waits, and nothing is being read");
+        self.send_off();
+        self.check_progress();
         self.check_counts();
     }
 
@@ -124,19 +148,47 @@ impl World {
         }
         self.store.commit_all();
         self.deliver();
-        let all = Wish { channel: 0, no_ack: true, exclusive: false, priority: 0, prefetch: 0 };
+        let all = Wish {
+            channel: 0,
+            no_ack: true,
+            exclusive: false,
+            priority: 0,
+            prefetch: 0,
+            timeout_ms: None,
+        };
         self.consume(all);
-        while self.reference.ready_count() > 0 {
+        let mut rounds = 0;
+        while self.left_count() > 0 {
             self.deliver();
-            self.answer_read();
+            self.answer_read(usize::MAX);
             self.window_freed(ConsumerId(self.last_consumer));
+            self.arrive(0);
             self.store.commit_all();
+            self.pass_to_deadline();
+            rounds += 1;
+            assert!(rounds < 1000, "it goes round and round with {} messages", self.left_count());
         }
         self.deliver();
         self.close_channel(0);
         assert_eq!((self.state.ready_count(), self.state.unacked_count()), (0, 0));
         assert_eq!(self.state.memory(), 0);
         assert!(self.store.restart().is_empty(), "settled messages are still in the store");
+    }
+
+    fn left_count(&self) -> usize {
+        let reference = &self.reference;
+        reference.ready_count() + reference.waiting_count() + reference.dying_count()
+    }
+
+    fn moment(&self) -> Moment {
+        let (now_ms, memory_limit) = (self.now_ms, self.memory_limit);
+        Moment { now_ms, committed: self.store.committed(), memory_limit }
+    }
+
+    fn pass_to_deadline(&mut self) {
+        if let Some(deadline) = self.state.next_deadline() {
+            self.now_ms = self.now_ms.max(deadline);
+        }
     }
 
     fn publish(&mut self, published: Published) {
@@ -146,63 +198,72 @@ impl World {
             self.overtaken.push_back(self.last_id);
         }
         let mut batch = Vec::new();
-        for (durable, size) in messages {
+        for sent in messages {
             let overtaken = late.then(|| self.overtaken.pop_front()).flatten();
             let id = overtaken.unwrap_or_else(|| {
                 self.last_id += 1;
                 self.last_id
             });
-            batch.push((id, durable, message(id, size)));
+            let message = message(id, sent, self.now_ms);
+            self.reference.publish(id, self.known(sent, &message));
+            batch.push((id, sent.durable, message));
         }
         let stored = batch.iter().filter(|(_, durable, _)| *durable);
         let stored = stored.map(|(id, _, message)| (*id, message.clone())).collect::<Vec<_>>();
         let ticket = (!stored.is_empty()).then(|| self.store.publish(stored, true));
-        for (id, durable, message) in &batch {
-            self.reference.publish(*id, *durable, message.size());
-        }
-        let entries = batch.into_iter().map(|(id, durable, message)| Entry {
-            id,
-            message,
-            ticket: ticket.filter(|_| durable),
-            durable,
-            redelivered: false,
+        let entries = batch.into_iter().map(|(id, durable, message)| {
+            let ticket = ticket.filter(|_| durable);
+            Entry { ticket, ..Entry::published(id, message, durable) }
         });
         self.state.publish(entries.collect());
+    }
+
+    fn known(&self, sent: Sent, message: &Message) -> Known {
+        let rules = &self.rules;
+        let ttl = [rules.ttl_ms, sent.expiration_ms].into_iter().flatten().min();
+        let is_for_clients = rules.keeps == Keeps::ForClients;
+        let ttl = ttl.filter(|_| is_for_clients);
+        let priority = sent.priority.unwrap_or(rules.default_priority).min(rules.max_priority);
+        Known {
+            durable: sent.durable,
+            size: message.size(),
+            body: sent.body,
+            expires_ms: ttl.map_or(NEVER, |ttl| self.now_ms + ttl),
+            due_ms: self.now_ms + sent.expiration_ms.unwrap_or(0),
+            priority: if is_for_clients { priority } else { 0 },
+            ..Known::default()
+        }
     }
 
     fn consume(&mut self, wish: Wish) {
         self.last_consumer += 1;
         let id = ConsumerId(self.last_consumer);
         let spec = ConsumerSpec {
-            id,
-            tag: "consumer".into(),
-            channel: channel_id(wish.channel),
-            channel_number: 1,
-            outbox: Outbox::new().0,
             no_ack: wish.no_ack,
             exclusive: wish.exclusive,
             priority: wish.priority,
             prefetch: wish.prefetch,
-            channel_limit: Arc::default(),
+            timeout_ms: wish.timeout_ms,
+            ..testing::spec(id.0, channel(wish.channel))
         };
-        assert_eq!(self.state.consume(spec), self.reference.consume(id, wish));
+        assert_eq!(self.state.consume(spec), self.reference.turns.join(id, wish));
     }
 
     fn window_freed(&mut self, id: ConsumerId) {
-        let (messages, bytes) = self.reference.window_freed(id);
+        let (messages, bytes) = self.reference.turns.window_freed(id);
         self.state.window_freed(id, messages, bytes);
     }
 
-    fn close_channel(&mut self, channel: u64) {
-        self.state.close_channel(channel_id(channel));
-        self.reference.close_channel(channel);
+    fn close_channel(&mut self, serial: u64) {
+        self.state.close_channel(channel(serial), self.now_ms);
+        self.reference.close_channel(serial);
     }
 
     fn settle(&mut self, settled: &Settled) {
-        let Settled { channel, outcome, by_transaction, .. } = *settled;
+        let Settled { channel: serial, outcome, by_transaction, .. } = *settled;
         let mut numbers = Vec::new();
         for delivery in &settled.deliveries {
-            let mut left = self.reference.unsettled(channel);
+            let mut left = self.reference.unsettled(serial);
             left.retain(|number| !numbers.contains(number));
             if left.is_empty() {
                 break;
@@ -211,29 +272,41 @@ impl World {
             let first = if settled.multiple { 0 } else { place };
             numbers.extend_from_slice(&left[first..=place]);
         }
-        self.state.settle(channel_id(channel), &ranges(&numbers), outcome, by_transaction);
-        let gone =
-            numbers.iter().filter_map(|number| self.reference.settle(channel, *number, outcome));
-        let gone = gone.collect::<Vec<_>>();
-        if by_transaction {
-            self.store.settle(gone.into_iter().filter(|id| self.store.owes(*id)).collect());
-        } else {
-            self.left.extend(gone);
+        let is_told = by_transaction && outcome == Outcome::Ack;
+        if is_told {
+            // What has left before is the queue's to tell.
+            self.carry_out();
+        }
+        let ranges = ranges(&numbers);
+        self.state.settle(channel(serial), &ranges, outcome, by_transaction, self.now_ms);
+        for number in numbers {
+            self.reference.settle(serial, number, outcome, self.now_ms);
+        }
+        if is_told {
+            let gone = self.reference.take_left().into_iter();
+            self.store.settle(gone.filter(|id| self.store.owes(*id)).collect(), Vec::new());
         }
     }
 
     fn answer_gets(&mut self) {
-        while let Some((channel, no_ack)) = self.gets.pop_front() {
-            match self.state.get(channel_id(channel), no_ack, self.store.committed()) {
+        while let Some((serial, no_ack)) = self.gets.pop_front() {
+            match self.state.get(channel(serial), no_ack, self.moment()) {
                 Got::Message(delivery, left) => {
-                    let message = self.reference.take_message().expect("a message was there");
+                    let message = self.reference.take_message(self.now_ms);
+                    let message = message.expect("a message was there");
                     check(&delivery, message);
+                    self.handed_out(serial, no_ack, &delivery, message, None);
+                    self.notice_departures();
                     assert_eq!(left, self.reference.ready_count());
-                    self.handed_out(channel, no_ack, &delivery, message, None);
                 }
-                Got::Empty => assert_eq!(self.reference.ready_count(), 0),
+                Got::Empty => {
+                    self.notice_departures();
+                    let blocked = self.reference.is_dying_full();
+                    assert!(blocked || self.reference.ready_count() == 0, "a message was there");
+                }
                 Got::Loading => {
-                    self.gets.push_front((channel, no_ack));
+                    self.notice_departures();
+                    self.gets.push_front((serial, no_ack));
                     let asks = self.read.is_some() || !self.state.effects.load.is_empty();
                     assert!(asks, "a get waits for a read that is not under way");
                     return;
@@ -251,96 +324,187 @@ impl World {
         consumer: Option<ConsumerId>,
     ) {
         if no_ack {
-            self.left.push(message.0);
+            self.reference.leave(message.0);
         } else {
-            self.reference.hold(channel, delivery.number, message, consumer);
+            self.reference.hold(channel, delivery.number, message, consumer, self.now_ms);
         }
     }
 
-    fn answer_read(&mut self) {
+    fn answer_read(&mut self, messages: usize) {
         if let Some(asked) = self.read.take() {
-            let found = self.store.read(&asked);
-            let missing = self.state.loaded(&asked, found, self.store.committed());
+            let asked = &asked[..messages.min(asked.len())];
+            let found = self.store.read(asked);
+            let missing = self.state.loaded(asked, found, self.store.committed());
             assert_eq!(missing, [] as [MessageId; 0]);
             self.answer_gets();
         }
     }
 
+    /// What was on its way arrives: the store hears of it from those who have it now.
+    fn arrive(&mut self, refused: usize) {
+        if self.moving.is_empty() {
+            return;
+        }
+        let (mut stay, mut gone) = (Vec::new(), Vec::new());
+        let moving = std::mem::take(&mut self.moving);
+        let count = moving.len();
+        for (place, leaving) in moving.into_iter().enumerate() {
+            let is_refused = refused > 0 && place % refused == 0;
+            if is_refused { stay.push(leaving) } else { gone.push(leaving) }
+        }
+        let refused: Vec<MessageId> = stay.iter().map(|leaving| leaving.entry.id).collect();
+        let gone = gone.into_iter().filter(|leaving| leaving.entry.ticket.is_some());
+        self.store.settle(gone.map(|leaving| leaving.entry.id).collect(), Vec::new());
+        self.state.moved(count, stay, self.now_ms);
+        self.reference.moved(&refused);
+    }
+
     fn restart(&mut self, clean: bool) {
         self.carry_out();
-        let delivered_to = if clean { self.state.delivered_to() } else { self.last_id };
-        let backlog = self.store.restart();
+        let ids = self.store.restart();
+        let last = ids.max().unwrap_or_default();
+        let delivered_to = if clean { self.state.delivered_to() } else { last };
         self.reference.restart(delivered_to);
-        assert_eq!(backlog.iter().collect::<Vec<_>>(), self.reference.ready_ids());
+        let progress = self.store.progress();
+        let backlog = if Backlog::needs_scan(&self.rules) {
+            let mut backlog = Backlog::to_scan(delivered_to, &progress);
+            backlog.scanned(&self.rules, &self.store.scan());
+            backlog
+        } else {
+            Backlog::new(ids, delivered_to, &progress)
+        };
         self.is_all_in_memory = false;
-        self.state = State::new(self.rules, backlog, delivered_to);
+        self.state = State::new(self.rules.clone(), backlog, self.now_ms);
         self.read = None;
         self.gets.clear();
+        self.moving.clear();
+    }
+
+    /// What has left the ready messages without being delivered.
+    fn notice_departures(&mut self) {
+        let still: Vec<MessageId> = self.state.peek().into_iter().map(|(id, _)| id).collect();
+        self.reference.departed(&still, self.state.counts(), self.now_ms);
     }
 
     fn carry_out(&mut self) {
         let effects = std::mem::take(&mut self.state.effects);
         let mut settled = effects.settled;
         settled.extend(effects.settled_set);
-        let mut due = std::mem::take(&mut self.left);
+        let mut due = self.reference.take_left();
         due.retain(|id| self.store.owes(*id));
         settled.sort_unstable();
         due.sort_unstable();
         assert_eq!(settled, due, "what the store may forget");
-        self.store.settle(settled);
+        self.store.settle(settled, effects.progress);
         for (id, message) in &effects.page_out {
-            let known = self.reference.known(*id).expect("only ready messages are paged out");
+            let known = self.reference.known(*id).expect("only what is here is paged out");
             assert!(!known.durable, "{id} is in the store without being paged out");
-            check_body(*id, known.size, message);
+            check_body(*id, known.body, message);
         }
         let ids = effects.page_out.iter().map(|(id, _)| *id).collect::<Vec<_>>();
         let ticket = self.store.publish(effects.page_out, false);
         self.state.page_out_submitted(&ids, ticket);
         if !effects.load.is_empty() {
             assert!(self.read.is_none(), "one read at a time");
+            assert!(effects.load.is_sorted(), "{:?}", effects.load);
             for id in &effects.load {
                 let gone = self.reference.known(*id).is_none();
                 assert!(gone || self.store.has(*id), "{id} is not in the store yet");
             }
             self.read = Some(effects.load);
         }
+        assert!(effects.measure.is_empty(), "a limit in bytes was known at the start");
         assert!(effects.cancelled.is_empty());
     }
 
-    fn check_counts(&self) {
-        assert_eq!(self.state.ready_count(), self.reference.ready_count());
-        assert_eq!(self.state.unacked_count(), self.reference.unacked_count());
-        assert_eq!(self.state.consumer_count(), self.reference.consumers().len());
-        assert_eq!(self.state.delivered_to(), self.reference.delivered_to());
-        match self.is_all_in_memory {
-            true => assert_eq!(self.state.memory(), self.reference.memory()),
-            false => assert!(self.state.memory() <= self.reference.memory()),
+    /// Sends off what is to be moved elsewhere.
+    fn send_off(&mut self) {
+        if !self.moving.is_empty() {
+            return;
+        }
+        self.moving = self.state.take_leaving(self.now_ms);
+        for Leaving { entry, fate } in &self.moving {
+            let known = self.reference.leaves(entry.id, *fate);
+            check_body(entry.id, known.body, &entry.message);
+            assert_eq!(entry.ticket.is_some(), self.store.owes(entry.id));
         }
     }
 
+    /// Whatever is to be done is done, is being read, or comes about by itself later.
+    fn check_progress(&self) {
+        let (reference, reads) = (&self.reference, self.read.is_some());
+        let blocked = reference.is_dying_full();
+        let turn = reference.turns.next().filter(|_| reference.any_deliverable(self.now_ms));
+        assert!(turn.is_none() || reads || blocked, "a consumer and a message wait");
+        assert!(!reference.is_too_long() || reads || blocked, "it is too long");
+        if !reads && !blocked {
+            assert_eq!(reference.expired_heads(self.now_ms), [] as [MessageId; 0]);
+        }
+        reference.check_timeouts(self.now_ms);
+        let deadline = self.state.next_deadline();
+        assert!(deadline.is_none_or(|deadline| deadline > self.now_ms), "it runs in a circle");
+        assert!(!reference.is_to_move() || reads || deadline.is_some(), "nobody moves it");
+        if let Some(due_ms) = reference.next_due() {
+            assert!(deadline.is_some_and(|deadline| deadline <= due_ms), "nobody wakes it");
+        }
+    }
+
+    fn check_counts(&self) {
+        let (state, reference) = (&self.state, &self.reference);
+        assert_eq!(state.ready_count(), reference.ready_count());
+        assert_eq!(state.unacked_count(), reference.unacked_count());
+        assert_eq!(state.waiting().len(), reference.waiting_count());
+        assert_eq!(state.dying.len(), reference.dying_count());
+        assert_eq!(state.consumer_count(), reference.turns.ids().len());
+        assert_eq!(state.delivered_to(), reference.delivered_to());
+        assert_eq!(state.counts(), reference.counts);
+        if self.rules.max_length_bytes.is_some() {
+            assert_eq!(state.ready_body_bytes(), reference.ready_body_bytes());
+        }
+        let memory = reference.memory();
+        assert!(state.memory() <= *memory.end(), "{} of {memory:?}", state.memory());
+        assert!(!self.is_all_in_memory || state.memory() >= *memory.start());
+    }
+
     fn pick(&self, consumer: Index) -> Option<ConsumerId> {
-        let consumers = self.reference.consumers();
+        let consumers = self.reference.turns.ids();
         (!consumers.is_empty()).then(|| *consumer.get(&consumers))
     }
 }
 
-fn channel_id(channel: u64) -> ChannelId {
-    ChannelId { serial: channel, number: 1 }
-}
-
-/// A message that tells its id.
-fn message(id: MessageId, size: usize) -> Message {
-    let body = id.to_be_bytes().into_iter().cycle().take(size).collect::<Vec<_>>();
-    Message::new(b"", b"", b"", &body)
+/// A message whose body tells its id. What is its TTL in a queue is its delay in an exchange.
+fn message(id: MessageId, sent: Sent, now_ms: u64) -> Message {
+    let body = id.to_be_bytes().into_iter().cycle().take(sent.body).collect::<Vec<_>>();
+    let mut properties = BasicProperties::default();
+    if let Some(priority) = sent.priority {
+        properties = properties.with_priority(priority);
+    }
+    if let Some(ms) = sent.expiration_ms {
+        let mut headers = FieldTable::default();
+        headers.insert(X_DELAY.into(), AMQPValue::LongLongInt(ms.cast_signed()));
+        properties = properties.with_expiration(ms.to_string().into()).with_headers(headers);
+    }
+    testing::message(now_ms, &properties, &body)
 }
 
 fn check(delivery: &Delivery, (id, known): (MessageId, Known)) {
     assert_eq!((delivery.id, delivery.redelivered), (id, known.redelivered));
-    check_body(id, known.size, &delivery.message);
+    check_body(id, known.body, &delivery.message);
+    let properties = Properties::parse(delivery.message.properties()).unwrap();
+    for (name, count) in [
+        ("x-acquired-count", known.acquired),
+        ("x-delivery-count", known.deliveries),
+        ("x-retry-count", known.retries),
+    ] {
+        let expected = (count > 0).then(|| AMQPValue::LongLongInt(count.into()));
+        assert_eq!(properties.header(name), expected, "{name} of {id}");
+    }
 }
 
-fn check_body(id: MessageId, size: usize, found: &Message) {
-    assert!(*found == message(id, size), "the body of another message than {id}");
+fn check_body(id: MessageId, len: usize, found: &Message) {
+    let body = found.body();
+    let expected = id.to_be_bytes().into_iter().cycle().take(len);
+    assert!(body.iter().copied().eq(expected), "the body of another message than {id}");
 }
 
 /// Joins numbers into runs, as a channel does.
