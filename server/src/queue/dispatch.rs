@@ -8,6 +8,7 @@ use super::consumers::{ConsumerSpec, Delivery};
 use super::entry::{Entry, Kept, Mark};
 use super::groups::{Group, Holder, group_of};
 use super::lane::Next;
+use super::rules::Rules;
 use super::state::{Got, Load, State};
 use super::unacked::{Session, Unacked};
 use crate::connection::ChannelId;
@@ -232,7 +233,7 @@ impl State {
     ) -> Delivery {
         self.delivered_to = self.delivered_to.max(entry.id);
         let (id, redelivered) = (entry.id, entry.mark.redelivered);
-        let message = as_delivered(&entry.message, entry.mark);
+        let message = as_delivered(&entry.message, entry.mark, &self.rules);
         if recipient.no_ack {
             if entry.ticket.is_some() {
                 self.effects.settled.push(id);
@@ -298,15 +299,16 @@ impl State {
 }
 
 /// The message as it is delivered: without `BCC`, and from the second time on with the headers that say how often it came
-/// back, as RabbitMQ's quorum queues have them.
-fn as_delivered(message: &Message, mark: Mark) -> Message {
+/// back. `x-acquired-count` is RabbitMQ's on quorum queues, which other queues have no use for.
+fn as_delivered(message: &Message, mark: Mark, rules: &Rules) -> Message {
     let message = without_blind_copies(message);
-    if mark.acquired == 0 && mark.deliveries == 0 && mark.retries == 0 {
+    let acquired = if rules.counts_acquired { mark.acquired } else { 0 };
+    if acquired == 0 && mark.deliveries == 0 && mark.retries == 0 {
         return message;
     }
     let mut properties = message.properties().to_vec();
     for (name, count) in [
-        ("x-acquired-count", mark.acquired),
+        ("x-acquired-count", acquired),
         ("x-delivery-count", mark.deliveries),
         ("x-retry-count", mark.retries),
     ] {

@@ -39,6 +39,8 @@ pub(crate) struct Rules {
     pub(crate) default_priority: u8,
     /// `x-delivery-limit`: how often a message may come back as failed.
     pub(crate) delivery_limit: Option<u32>,
+    /// Whether deliveries say how often a message came back for whatever reason (`x-acquired-count`), as on quorum queues.
+    pub(crate) counts_acquired: bool,
     /// `x-consumer-timeout` in milliseconds.
     pub(crate) consumer_timeout_ms: Option<u64>,
     /// `x-retry-delays`.
