@@ -26,7 +26,8 @@ use super::{
 use crate::clock;
 use crate::connection::{ChannelId, Event};
 use crate::limits::{
-    QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_IDLE_BEFORE_DORMANT, QUEUE_INBOX_BATCHES, QUEUE_LOAD_BYTES,
+    QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_IDLE_BEFORE_DORMANT, QUEUE_INBOX_BATCHES,
+    QUEUE_LOAD_BYTES,
 };
 use crate::storage::{Storage, Written, awaited};
 use crate::vhost::Vhost;
@@ -209,7 +210,8 @@ impl Task {
             // Nobody can send it anything any more.
             return Ok(());
         };
-        let Task { queue: weak, state, storage, vhost, ordered, feedback, has_paged_out, .. } = *self;
+        let Task { queue: weak, state, storage, vhost, ordered, feedback, has_paged_out, .. } =
+            *self;
         storage.memory_changed(self.counted_memory, 0);
         let residue = state.into_residue();
         let parts =

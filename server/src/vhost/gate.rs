@@ -2,8 +2,8 @@
 //! duplicates. Whoever publishes through it holds it from its decision until the store has been given the messages, so that two
 //! publishers never decide on the same room or the same key (docs/decisions/0009). Passed by [`super::admission`].
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use amq_protocol::types::{AMQPValue, FieldTable};
 use leveret_persistence::RememberedKey;
