@@ -193,6 +193,7 @@ async fn recover(
     let vhosts = recovery::recover(&definitions, found, policies, &storage)
         .map_err(|error| StartError::Definitions(error.to_string()))?;
     let definitions = definitions::recovery::definitions(&definitions, parameters, vhosts);
+    storage.recovered();
     let (sender, alarms) = watch::channel(Alarms::default());
     tokio::spawn(alarms::watch(thresholds(&config), sender));
     Ok(Node::new(config, storage, definitions, alarms))

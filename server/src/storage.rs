@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use leveret_persistence::{
     Batch, CommitError, Committer, Message, MessageId, MessageReader, Ticket,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::limits::{NODE_MESSAGE_BYTES, QUEUE_MESSAGE_BYTES_MIN};
 
@@ -17,11 +17,24 @@ pub(crate) struct Storage {
     pub(crate) reader: MessageReader,
     memory: Arc<AtomicUsize>,
     stopping: Arc<AtomicBool>,
+    /// Has no permits, and is closed when everything has been recovered.
+    recovering: Arc<Semaphore>,
 }
 
 impl Storage {
     pub(crate) fn new(committer: Committer, reader: MessageReader) -> Storage {
-        Storage { committer, reader, memory: Arc::default(), stopping: Arc::default() }
+        let recovering = Arc::new(Semaphore::new(0));
+        Storage { committer, reader, memory: Arc::default(), stopping: Arc::default(), recovering }
+    }
+
+    /// Everything that a start found is in its place.
+    pub(crate) fn recovered(&self) {
+        self.recovering.close();
+    }
+
+    /// Waits until it is: a message that is to move on before would find nothing to go to.
+    pub(crate) async fn wait_for_recovery(&self) {
+        drop(self.recovering.acquire().await);
     }
 
     /// The queues are about to end, and what is in the store stays there.

@@ -74,8 +74,7 @@ impl Connection {
             internal: declare.internal,
             arguments: declare.arguments,
         })?;
-        self.answer_after(ticket);
-        Ok(())
+        self.answer_after(ticket)
     }
 
     async fn exchange_delete(&mut self, delete: &Delete) -> Result<(), Fault> {
@@ -83,8 +82,7 @@ impl Connection {
         check_not_default(&name)?;
         self.check(Right::Configure, Resource::Exchange(&name))?;
         let ticket = self.vhost.delete_exchange(&name, delete.if_unused)?;
-        self.answer_after(ticket);
-        Ok(())
+        self.answer_after(ticket)
     }
 
     async fn exchange_bind(&mut self, bind: Bind) -> Result<(), Fault> {
@@ -97,7 +95,7 @@ impl Connection {
     /// Binds, and gives a new binding what its exchange has kept for it.
     pub(crate) async fn bind(&mut self, binding: Binding) -> Result<(), Fault> {
         let (is_new, ticket) = self.vhost.bind(binding.clone())?;
-        self.answer_after(ticket);
+        self.answer_after(ticket)?;
         if is_new {
             self.vhost.replay(&binding).await;
         }
@@ -109,8 +107,7 @@ impl Connection {
         let binding = exchange_binding(destination, source, routing_key, arguments);
         self.check_binding(&binding)?;
         let ticket = self.vhost.unbind(&binding);
-        self.answer_after(ticket);
-        Ok(())
+        self.answer_after(ticket)
     }
 
     /// A binding needs `write` on its destination and `read` on its source, and may not touch the default exchange.

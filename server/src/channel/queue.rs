@@ -85,7 +85,7 @@ impl Connection {
         if exclusive && !self.exclusive.iter().any(|known| known.id == queue.id) {
             self.exclusive.push(queue.clone());
         }
-        self.answer_after(queue.created.get().copied());
+        self.answer_after(queue.created.get().copied())?;
         let status = queue.status(true).await.unwrap_or_default();
         Ok((queue.name.to_string(), status))
     }
@@ -156,8 +156,7 @@ impl Connection {
             Ok(_) | Err(_) => {}
         }
         let ticket = self.vhost.unbind(&binding);
-        self.answer_after(ticket);
-        Ok(())
+        self.answer_after(ticket)
     }
 
     /// An empty queue name means the last declared queue, and then an empty key means its name (RabbitMQ's `expand_routing_key_shortcut`).

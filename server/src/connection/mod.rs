@@ -144,13 +144,18 @@ impl Connection {
 
     /// What is answered from now on waits for the store to have written everything up to `ticket`. All that one read asks for
     /// shares the wait: a client that declares many things at once does not wait for each.
-    pub(crate) fn answer_after(&mut self, ticket: Option<Ticket>) {
-        let committed = self.node.storage.committer.committed();
-        let Some(ticket) = ticket.filter(|ticket| *ticket > committed) else {
-            return;
+    /// Refuses at once if the store has failed already.
+    pub(crate) fn answer_after(&mut self, ticket: Option<Ticket>) -> Result<(), Fault> {
+        let committer = &self.node.storage.committer;
+        let Some(ticket) = ticket.filter(|ticket| *ticket > committer.committed()) else {
+            return Ok(());
         };
+        if committer.failed() {
+            return Err(refusals::store_failed());
+        }
         let (last, start) = self.unwritten.unwrap_or((ticket, self.out.len()));
         self.unwritten = Some((last.max(ticket), start));
+        Ok(())
     }
 
     /// Waits for what [`Connection::answer_after`] was told. If the store fails, what was answered is not so: the connection ends.

@@ -31,7 +31,9 @@ fn registry(directory: &Path) -> (Registry, CommitterThread) {
     let (store, recovered) = sqlite::open(directory).unwrap();
     let reader = MessageReader::start(&store, 1).unwrap();
     let (committer, thread) = Committer::start(Box::new(store), recovered.next, Limits::default());
-    let registry = Registry::new(Definitions::default(), Storage::new(committer, reader));
+    let storage = Storage::new(committer, reader);
+    storage.recovered();
+    let registry = Registry::new(Definitions::default(), storage);
     (registry, thread)
 }
 

@@ -146,6 +146,7 @@ impl Task {
     pub(super) async fn run(mut self: Box<Self>) {
         let mut feedback = Vec::new();
         let mut ordered = Vec::new();
+        self.storage.wait_for_recovery().await;
         // What a restart found may have expired, or be due.
         self.deliver();
         while self.end.is_none() {
