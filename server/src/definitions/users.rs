@@ -52,7 +52,7 @@ impl Registry {
             change.rows.push(Change::DeleteUser { name: name.to_owned() });
             Ok(())
         });
-        decided.map(|((), ticket)| ticket)
+        decided.map(|((), applied)| applied.ticket)
     }
 
     /// Gives a user permissions over names in a vhost. Says whether it had none.

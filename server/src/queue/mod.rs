@@ -39,8 +39,8 @@ use tokio::sync::oneshot;
 use crate::connection::{ChannelId, ConnectionId};
 use crate::vhost::gate::Gate;
 use crate::vhost::policy::Effective;
-pub(crate) use dormancy::Dormancy;
 use consumers::{ConsumeError, ConsumerId, ConsumerSpec};
+pub(crate) use dormancy::Dormancy;
 use entry::Entry;
 use flow::Flow;
 use mailbox::Mailbox;
@@ -129,8 +129,9 @@ pub(crate) enum Command {
     Room {
         reply: oneshot::Sender<Room>,
     },
-    /// Other rules from now on.
-    Rules(Box<Rules>),
+    /// [`Queue::rules`] have changed. It does not carry them: of two changes, the later one must not be undone by the command of
+    /// the earlier one.
+    FollowRules,
     /// Its ready messages, where they stay.
     Peek {
         reply: oneshot::Sender<Vec<(MessageId, Option<Message>)>>,
@@ -217,7 +218,7 @@ impl Queue {
             | Command::Consume { .. }
             | Command::Get { .. }
             | Command::Room { .. }
-            | Command::Rules(_)
+            | Command::FollowRules
             | Command::Peek { .. }
             | Command::ListWaiting { .. }
             | Command::ListPublishers { .. }
@@ -304,9 +305,7 @@ fn entries_of(command: Command) -> Vec<Entry> {
 #[cfg(test)]
 impl Queue {
     /// A queue without a task: what it is sent comes out at the other ends of its inbox, `ordered` and `feedback`.
-    pub(crate) fn detached(
-        id: u32,
-    ) -> (Arc<Queue>, Receiver, Receiver) {
+    pub(crate) fn detached(id: u32) -> (Arc<Queue>, Receiver, Receiver) {
         let (ordered, ordered_commands) = Mailbox::new(8);
         let (feedback, feedback_commands) = Mailbox::new(8);
         let queue = Queue {

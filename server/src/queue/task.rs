@@ -26,7 +26,8 @@ use super::{
 use crate::clock;
 use crate::connection::{ChannelId, Event};
 use crate::limits::{
-    QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_IDLE_BEFORE_DORMANT, QUEUE_INBOX_BATCHES, QUEUE_LOAD_BYTES,
+    QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_IDLE_BEFORE_DORMANT, QUEUE_INBOX_BATCHES,
+    QUEUE_LOAD_BYTES,
 };
 use crate::storage::{Storage, Written, awaited};
 use crate::vhost::Vhost;
@@ -209,7 +210,8 @@ impl Task {
             // Nobody can send it anything any more.
             return Ok(());
         };
-        let Task { queue: weak, state, storage, vhost, ordered, feedback, has_paged_out, .. } = *self;
+        let Task { queue: weak, state, storage, vhost, ordered, feedback, has_paged_out, .. } =
+            *self;
         storage.memory_changed(self.counted_memory, 0);
         let residue = state.into_residue();
         let parts =
@@ -272,7 +274,7 @@ impl Task {
                 self.deliver();
                 reply.send(self.state.room()).ok();
             }
-            Command::Rules(rules) => self.state.set_rules(*rules, clock::now_ms()),
+            Command::FollowRules => self.follow_rules(),
             Command::Peek { reply } => drop(reply.send(self.state.peek())),
             Command::ListWaiting { offset, limit, reply } => {
                 let listed = self.state.waiting().list(offset, limit);
@@ -282,6 +284,13 @@ impl Task {
             }
             Command::ListPublishers { reply } => drop(reply.send(self.state.publishers())),
             Command::Stop => self.stop(),
+        }
+    }
+
+    fn follow_rules(&mut self) {
+        // Without a handle the queue has gone.
+        if let Some(queue) = self.queue.upgrade() {
+            self.state.set_rules(queue.rules.load().as_ref().clone(), clock::now_ms());
         }
     }
 
