@@ -86,8 +86,7 @@ impl Connection {
             self.exclusive.push(queue.clone());
         }
         self.answer_after(queue.created.get().copied());
-        let status =
-            queue.status(true).await.unwrap_or_default();
+        let status = queue.status(true).await.unwrap_or_default();
         Ok((queue.name.to_string(), status))
     }
 

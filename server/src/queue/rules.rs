@@ -111,6 +111,7 @@ pub(crate) struct DeadLetter {
 impl Rules {
     /// When a message that is in this queue expires, in milliseconds since the Unix epoch: the smaller of the queue's TTL and
     /// its own `expiration`.
+    #[inline]
     pub(crate) fn expiry(&self, message: &Message) -> u64 {
         let stamp = message.stamp();
         // What exchanges keep lives on in its own time. And the store has not always noted arrivals.
@@ -126,6 +127,7 @@ impl Rules {
     }
 
     /// The lane of a message: its priority, capped.
+    #[inline]
     pub(crate) fn priority(&self, message: &Message) -> u8 {
         if self.max_priority == 0 { 0 } else { self.priority_of(message.properties()) }
     }
