@@ -38,7 +38,8 @@ impl Policies for Managed {
         policy: Object,
     ) -> Result<Put, Error> {
         self.vhost_of(vhost)?;
-        let invalid = |reasons: String| Error::BadRequest(format!("Validation failed\n\n{reasons}\n"));
+        let invalid =
+            |reasons: String| Error::BadRequest(format!("Validation failed\n\n{reasons}\n"));
         let policy = Value::Object(policy);
         let checked = policy::Policy::parse(parsed_kind(kind), name, &policy, clock::now_ms())
             .map_err(invalid)?;
