@@ -78,6 +78,11 @@ impl Fields {
         self.object.remove(key).filter(|value| !value.is_null())
     }
 
+    /// The whole object, out of the body.
+    pub(crate) fn take_all(&mut self) -> Object {
+        std::mem::take(&mut self.object)
+    }
+
     pub(crate) fn string(&mut self, key: &str) -> Result<Option<String>, ApiError> {
         match self.take(key) {
             None => Ok(None),
@@ -103,14 +108,6 @@ impl Fields {
             Some(Value::String(text)) if text == "true" => Ok(Some(true)),
             Some(Value::String(text)) if text == "false" => Ok(Some(false)),
             Some(_) => Err(wrong(key, "a boolean")),
-        }
-    }
-
-    pub(crate) fn integer(&mut self, key: &str) -> Result<Option<i64>, ApiError> {
-        let Some(value) = self.take(key) else { return Ok(None) };
-        match value.as_i64() {
-            Some(number) => Ok(Some(number)),
-            None => Err(invalid(format!("{key} should be a number"))),
         }
     }
 
@@ -146,11 +143,6 @@ impl Fields {
         };
         Ok(tags.into_iter().filter(|tag| !tag.is_empty()).collect())
     }
-}
-
-/// A refusal in the form that RabbitMQ's validators of policies and limits give it.
-pub(crate) fn invalid(reason: impl AsRef<str>) -> ApiError {
-    ApiError::bad_request(format!("Validation failed\n\n{}\n", reason.as_ref()))
 }
 
 /// Without the value: it may be long, or a password.

@@ -45,7 +45,6 @@ pub(crate) struct Dedup {
     bytes: usize,
     size: usize,
     ttl_ms: Option<u64>,
-    duplicates: u64,
 }
 
 impl Dedup {
@@ -55,7 +54,7 @@ impl Dedup {
     pub(crate) fn new(size: Option<usize>, ttl_ms: Option<u64>) -> Self {
         let default = if ttl_ms.is_some() { KEYS_MAX } else { SIZE_DEFAULT };
         let size = size.unwrap_or(default).clamp(1, KEYS_MAX);
-        Self { keys: LinkedHashMap::new(), bytes: 0, size, ttl_ms, duplicates: 0 }
+        Self { keys: LinkedHashMap::new(), bytes: 0, size, ttl_ms }
     }
 
     /// Remembers what was remembered before a restart. Oldest first; beyond the bounds the oldest
@@ -86,10 +85,7 @@ impl Dedup {
         now_ms: u64,
     ) -> Seen {
         match self.keys.get(key) {
-            Some(until_ms) if !is_over(*until_ms, now_ms) => {
-                self.duplicates += 1;
-                return Seen::Duplicate;
-            }
+            Some(until_ms) if !is_over(*until_ms, now_ms) => return Seen::Duplicate,
             // It counts as new, and takes its place among the new.
             Some(_) => drop(self.forget(key)),
             None => {}
@@ -106,16 +102,6 @@ impl Dedup {
         let (key, _) = self.keys.remove_entry(key)?;
         self.bytes -= key.len();
         Some(key)
-    }
-
-    /// How many keys are remembered.
-    pub(crate) fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// How many duplicates there were.
-    pub(crate) fn duplicates(&self) -> u64 {
-        self.duplicates
     }
 
     fn remember(&mut self, key: Box<[u8]>, until_ms: Option<u64>) {
@@ -172,11 +158,11 @@ mod tests {
     }
 
     #[test]
-    fn the_second_message_with_a_key_is_a_duplicate_and_counted() {
+    fn the_second_message_with_a_key_is_a_duplicate() {
         let mut dedup = Dedup::new(None, None);
         assert!(is_new(&mut dedup, b"a", 0) && is_new(&mut dedup, b"b", 0));
         assert!(!is_new(&mut dedup, b"a", u64::MAX) && !is_new(&mut dedup, b"a", 0));
-        assert_eq!((dedup.duplicates(), dedup.len()), (2, 2));
+        assert_eq!(dedup.keys.len(), 2);
     }
 
     #[test]
@@ -219,7 +205,7 @@ mod tests {
             for number in 0..5000 {
                 assert!(is_new(&mut dedup, &numbered(number), 0));
             }
-            assert_eq!(dedup.len(), kept, "{size:?} {ttl_ms:?}");
+            assert_eq!(dedup.keys.len(), kept, "{size:?} {ttl_ms:?}");
             assert!(!is_new(&mut dedup, &numbered(5000 - kept), 0));
         }
         assert_eq!(Dedup::new(Some(usize::MAX), None).size, KEYS_MAX);
@@ -237,7 +223,7 @@ mod tests {
             };
             evicted_len += evicted.len();
         }
-        assert_eq!((dedup.len(), evicted_len), (64, 36));
+        assert_eq!((dedup.keys.len(), evicted_len), (64, 36));
         assert_eq!(dedup.bytes, KEYS_BYTES_MAX);
     }
 
@@ -251,7 +237,7 @@ mod tests {
             panic!("it is new");
         };
         assert_eq!(evicted.len(), EXPIRED_PER_CALL);
-        assert_eq!(dedup.len(), 101 - EXPIRED_PER_CALL);
+        assert_eq!(dedup.keys.len(), 101 - EXPIRED_PER_CALL);
     }
 
     #[test]
@@ -324,7 +310,7 @@ mod tests {
                         }
                     }
                 }
-                prop_assert_eq!(dedup.len(), stored.len());
+                prop_assert_eq!(dedup.keys.len(), stored.len());
                 prop_assert_eq!(dedup.bytes, stored.len());
             }
         }

@@ -13,9 +13,10 @@ type Header<'a> = (&'a str, &'a str);
 
 /// A vhost with the queue `q`, a user that may do everything in it, and its topic permissions.
 struct Setting {
-    broker: Broker,
-    vhost: Vhost,
+    // User and vhost go before the broker that has them: fields are dropped in this order.
     user: User,
+    vhost: Vhost,
+    broker: Broker,
 }
 
 impl Setting {
@@ -26,7 +27,7 @@ impl Setting {
         vhost.permit(user.name(), [".*", ".*", ".*"]);
         let declare = queue::Declare { queue: "q".into(), durable: true, ..Default::default() };
         vhost.channel().declare(declare);
-        let setting = Self { broker, vhost, user };
+        let setting = Self { user, vhost, broker };
         setting.permit(write, read);
         setting
     }

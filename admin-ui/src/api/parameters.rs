@@ -12,7 +12,7 @@ use super::one;
 use crate::Shared;
 use crate::caller::Policymaker;
 use crate::error::{ApiError, missing};
-use crate::fields::{Fields, invalid};
+use crate::fields::Fields;
 use crate::list;
 use crate::management::{Error, GlobalParameter, Parameter, PolicyKind, Put};
 use crate::query::Query;
@@ -75,12 +75,11 @@ pub(super) async fn put(
     State(api): State<Shared>,
     _: Policymaker,
     target: Target,
-    path: Path<(String, String, String)>,
+    Path((component, ..)): Path<(String, String, String)>,
     mut fields: Fields,
 ) -> Result<Put, ApiError> {
     fields.require(&["value"])?;
-    let component = changeable(path)?;
-    let value = fields.take("value").unwrap_or(Value::Null);
+    let value = fields.take("value").unwrap_or_default();
     let parameter = Parameter { component, vhost: target.vhost, name: target.name, value };
     api.management.put_parameter(parameter).await.map_err(missing("vhost_not_found"))
 }
@@ -90,23 +89,14 @@ pub(super) async fn delete(
     State(api): State<Shared>,
     _: Policymaker,
     target: Target,
-    path: Path<(String, String, String)>,
+    Path((component, ..)): Path<(String, String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let component = changeable(path)?;
     api.management.delete_parameter(&component, &target.vhost, &target.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 fn is_kept_elsewhere(component: &str) -> bool {
     [POLICY, OPERATOR_POLICY, VHOST_LIMITS].contains(&component)
-}
-
-fn changeable(path: Path<(String, String, String)>) -> Result<String, ApiError> {
-    let component = path.0.0;
-    match is_kept_elsewhere(&component) {
-        true => Err(invalid(format!("component {component} may not be set using this method"))),
-        false => Ok(component),
-    }
 }
 
 async fn of_component(

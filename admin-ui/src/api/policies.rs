@@ -10,7 +10,7 @@ use crate::caller::{Administrator, Policymaker};
 use crate::error::{ApiError, missing};
 use crate::fields::Fields;
 use crate::list;
-use crate::management::{Policy, PolicyKind, Put};
+use crate::management::{PolicyKind, Put};
 use crate::query::Query;
 use crate::target::{Scope, Target};
 
@@ -117,15 +117,8 @@ async fn put_of(
     mut fields: Fields,
 ) -> Result<Put, ApiError> {
     fields.require(&["pattern", "definition"])?;
-    let policy = Policy {
-        vhost: target.vhost,
-        name: target.name,
-        pattern: fields.required_string("pattern")?,
-        apply_to: fields.string("apply-to")?.unwrap_or_else(|| "all".to_owned()),
-        definition: fields.object("definition")?,
-        priority: fields.integer("priority")?.unwrap_or(0),
-    };
-    api.management.put_policy(kind, policy).await.map_err(missing("vhost_not_found"))
+    let put = api.management.put_policy(kind, &target.vhost, &target.name, fields.take_all());
+    put.await.map_err(missing("vhost_not_found"))
 }
 
 async fn delete_of(

@@ -7,9 +7,9 @@ use axum::response::Response;
 use crate::Shared;
 use crate::caller::{Administrator, Caller};
 use crate::error::ApiError;
-use crate::fields::{Fields, invalid};
+use crate::fields::Fields;
 use crate::list;
-use crate::management::{Error, UserLimit};
+use crate::management::Error;
 use crate::query::Query;
 use crate::target::Path;
 
@@ -46,10 +46,8 @@ pub(super) async fn put(
     mut fields: Fields,
 ) -> Result<StatusCode, ApiError> {
     fields.require(&["value"])?;
-    let unknown = || ApiError::bad_request("Unrecognised terms in user-limits");
-    let limit = limit(&name).ok_or_else(unknown)?;
-    let value = fields.integer("value")?.ok_or_else(|| invalid("value should be a number"))?;
-    match api.management.put_user_limit(&user, limit, Some(value)).await {
+    let value = fields.take("value").unwrap_or_default();
+    match api.management.put_user_limit(&user, &name, value).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(Error::NotFound) => Err(ApiError::bad_request("no_such_user")),
         Err(error) => Err(error.into()),
@@ -62,16 +60,6 @@ pub(super) async fn delete(
     _: Administrator,
     Path((user, name)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    if let Some(limit) = limit(&name) {
-        api.management.put_user_limit(&user, limit, None).await?;
-    }
+    api.management.delete_user_limit(&user, &name).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn limit(name: &str) -> Option<UserLimit> {
-    match name {
-        "max-connections" => Some(UserLimit::MaxConnections),
-        "max-channels" => Some(UserLimit::MaxChannels),
-        _ => None,
-    }
 }

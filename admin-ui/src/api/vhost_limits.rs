@@ -7,9 +7,8 @@ use axum::response::Response;
 use crate::Shared;
 use crate::caller::{Administrator, Caller};
 use crate::error::{ApiError, missing};
-use crate::fields::{Fields, invalid};
+use crate::fields::Fields;
 use crate::list;
-use crate::management::VhostLimit;
 use crate::query::Query;
 use crate::target::Path;
 
@@ -49,9 +48,8 @@ pub(super) async fn put(
     mut fields: Fields,
 ) -> Result<StatusCode, ApiError> {
     fields.require(&["value"])?;
-    let limit = limit(&name).ok_or_else(|| invalid("Unrecognised terms in limits"))?;
-    let value = fields.integer("value")?.ok_or_else(|| invalid("value should be a number"))?;
-    let put = api.management.put_vhost_limit(&vhost, limit, Some(value)).await;
+    let value = fields.take("value").unwrap_or_default();
+    let put = api.management.put_vhost_limit(&vhost, &name, value).await;
     put.map_err(missing("vhost_not_found"))?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -62,17 +60,7 @@ pub(super) async fn delete(
     _: Administrator,
     Path((vhost, name)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    if let Some(limit) = limit(&name) {
-        let deleted = api.management.put_vhost_limit(&vhost, limit, None).await;
-        deleted.map_err(missing("vhost_not_found"))?;
-    }
+    let deleted = api.management.delete_vhost_limit(&vhost, &name).await;
+    deleted.map_err(missing("vhost_not_found"))?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn limit(name: &str) -> Option<VhostLimit> {
-    match name {
-        "max-connections" => Some(VhostLimit::MaxConnections),
-        "max-queues" => Some(VhostLimit::MaxQueues),
-        _ => None,
-    }
 }

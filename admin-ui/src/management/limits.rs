@@ -1,26 +1,9 @@
 //! Limits of vhosts and of users: `/api/vhost-limits`, `/api/user-limits`.
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use super::Error;
-
-/// What can be limited in a vhost.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum VhostLimit {
-    /// `max-connections`.
-    MaxConnections,
-    /// `max-queues`.
-    MaxQueues,
-}
-
-/// What can be limited of a user.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum UserLimit {
-    /// `max-connections`.
-    MaxConnections,
-    /// `max-channels`.
-    MaxChannels,
-}
 
 /// The limits of a vhost. `None` and less than zero: no limit.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -50,22 +33,18 @@ pub trait Limits: Send + Sync + 'static {
     /// Those of all vhosts that have any.
     async fn vhost_limits(&self) -> Result<Vec<VhostLimits>, Error>;
 
-    /// Sets one, or with `None` removes it; removing one that is not set succeeds, as with RabbitMQ.
-    async fn put_vhost_limit(
-        &self,
-        vhost: &str,
-        limit: VhostLimit,
-        value: Option<i64>,
-    ) -> Result<(), Error>;
+    /// Sets one. An unknown name or a value that is no number is [`Error::BadRequest`].
+    async fn put_vhost_limit(&self, vhost: &str, name: &str, value: Value) -> Result<(), Error>;
+
+    /// Removes one; removing one that is not set, or that does not exist, succeeds, as with RabbitMQ.
+    async fn delete_vhost_limit(&self, vhost: &str, name: &str) -> Result<(), Error>;
 
     /// Those of all users that have any.
     async fn user_limits(&self) -> Result<Vec<UserLimits>, Error>;
 
-    /// Sets one, or with `None` removes it; removing one that is not set succeeds, as with RabbitMQ.
-    async fn put_user_limit(
-        &self,
-        user: &str,
-        limit: UserLimit,
-        value: Option<i64>,
-    ) -> Result<(), Error>;
+    /// Sets one. An unknown name or a value that is no number is [`Error::BadRequest`].
+    async fn put_user_limit(&self, user: &str, name: &str, value: Value) -> Result<(), Error>;
+
+    /// Removes one; removing one that is not set, or that does not exist, succeeds, as with RabbitMQ.
+    async fn delete_user_limit(&self, user: &str, name: &str) -> Result<(), Error>;
 }

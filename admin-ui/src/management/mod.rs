@@ -29,7 +29,7 @@ mod waiting;
 pub use access::{Access, LoginRefused, Who};
 pub use bindings::{BindingView, Bindings, DestinationType};
 pub use exchanges::{ExchangeDeclaration, ExchangeView, Exchanges, Publication};
-pub use limits::{Limits, UserLimit, UserLimits, VhostLimit, VhostLimits};
+pub use limits::{Limits, UserLimits, VhostLimits};
 pub use node::{ExchangeType, Listener, Node, NodeView, Totals};
 pub use parameters::{GlobalParameter, Parameter, Parameters};
 pub use permissions::{Permission, Permissions};

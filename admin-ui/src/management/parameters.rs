@@ -45,7 +45,7 @@ pub trait Parameters: Send + Sync + 'static {
     /// Creates or replaces one. An unknown component or a value that it refuses is [`Error::BadRequest`].
     async fn put_parameter(&self, parameter: Parameter) -> Result<Put, Error>;
 
-    /// Deletes one.
+    /// Deletes one. That of a component whose parameters are not deleted so, such as a policy, is [`Error::BadRequest`].
     async fn delete_parameter(&self, component: &str, vhost: &str, name: &str)
     -> Result<(), Error>;
 

@@ -1,6 +1,7 @@
 //! Policies and operator policies: `/api/policies`, `/api/operator-policies`.
 
 use async_trait::async_trait;
+use serde_json::Number;
 
 use super::{Error, Object, Put};
 
@@ -14,7 +15,7 @@ pub enum PolicyKind {
 }
 
 /// A policy of either kind.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
     /// The vhost's name.
     pub vhost: String,
@@ -26,8 +27,8 @@ pub struct Policy {
     pub apply_to: String,
     /// What it sets.
     pub definition: Object,
-    /// Of the policies that match, the highest applies.
-    pub priority: i64,
+    /// Of the policies that match, the highest applies. RabbitMQ takes fractions too.
+    pub priority: Number,
 }
 
 /// Policies.
@@ -39,8 +40,15 @@ pub trait Policies: Send + Sync + 'static {
     /// One.
     async fn policy(&self, kind: PolicyKind, vhost: &str, name: &str) -> Result<Policy, Error>;
 
-    /// Creates or replaces one. What it may not say is [`Error::BadRequest`], `Validation failed\n\n` and the reason.
-    async fn put_policy(&self, kind: PolicyKind, policy: Policy) -> Result<Put, Error>;
+    /// Creates or replaces one: `pattern`, `definition`, `priority`, `apply-to`; other keys are ignored. What it may not say is
+    /// [`Error::BadRequest`], `Validation failed\n\n` and the reasons. Its effects are there when this returns.
+    async fn put_policy(
+        &self,
+        kind: PolicyKind,
+        vhost: &str,
+        name: &str,
+        policy: Object,
+    ) -> Result<Put, Error>;
 
     /// Deletes one.
     async fn delete_policy(&self, kind: PolicyKind, vhost: &str, name: &str) -> Result<(), Error>;

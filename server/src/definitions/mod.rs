@@ -17,6 +17,7 @@ use arc_swap::{ArcSwap, Guard};
 use imbl::OrdMap;
 use leveret_persistence::{Batch, Change, Ticket};
 use serde_json::Value;
+use tokio::task::JoinHandle;
 
 use crate::access::pattern::InvalidPattern;
 use crate::access::user::User;
@@ -95,14 +96,19 @@ impl Registry {
         self.now().vhosts.get(name).cloned()
     }
 
-    /// Makes a change and waits until it is durable. `decide` says what it is; if it refuses, nothing happens. Gives what
-    /// `decide` gives.
+    /// Makes a change and waits until it is durable and queues follow it. `decide` says what it is; if it refuses, nothing
+    /// happens. Gives what `decide` gives.
     async fn make<T>(
         &self,
         decide: impl FnOnce(&mut DefinitionsChange<'_>) -> Result<T, Refused>,
     ) -> Result<T, Refused> {
-        let (made, ticket) = self.decide(decide)?;
-        self.written(ticket).await.map(|()| made)
+        let (made, applied) = self.decide(decide)?;
+        self.written(applied.ticket).await?;
+        for followed in applied.followed {
+            // It ends early only with the process.
+            followed.await.ok();
+        }
+        Ok(made)
     }
 
     /// Waits until a change is durable.
@@ -113,7 +119,7 @@ impl Registry {
     fn decide<T>(
         &self,
         decide: impl FnOnce(&mut DefinitionsChange<'_>) -> Result<T, Refused>,
-    ) -> Result<(T, Ticket), Refused> {
+    ) -> Result<(T, Applied), Refused> {
         // A panic while holding it leaves the definitions as they were: they are only ever replaced whole.
         let guard = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let definitions = Definitions::clone(&self.now());
@@ -128,6 +134,14 @@ impl Registry {
         let made = decide(&mut change)?;
         Ok((made, change.apply()))
     }
+}
+
+/// A change of the definitions that readers see.
+struct Applied {
+    /// Its submission to the store.
+    ticket: Ticket,
+    /// Queues being told of their new policies.
+    followed: Vec<JoinHandle<()>>,
 }
 
 /// A change of the definitions being made. Dropped without `apply`, nothing happens.
@@ -158,22 +172,21 @@ impl DefinitionsChange<'_> {
     }
 
     /// Makes the change: readers see it from now on. One transaction: after a crash all of it is there, or nothing.
-    fn apply(mut self) -> Ticket {
+    fn apply(mut self) -> Applied {
         let Registry { current, storage, .. } = self.registry;
         if self.rows.is_empty() {
             // Whoever made it so may still be waiting for the store.
-            return storage.committer.submitted();
+            return Applied { ticket: storage.committer.submitted(), followed: Vec::new() };
         }
         // The store first: what is put into a new vhost must reach it after the vhost's own record.
         let ticket = storage.committer.submit(Batch { changes: self.rows, ..Batch::default() });
         for (vhost, settings) in self.settings {
             vhost.set_settings(settings);
         }
-        for (vhost, policies) in self.policies {
-            vhost.set_policies(policies);
-        }
+        let policies = self.policies.into_iter();
+        let followed = policies.map(|(vhost, policies)| vhost.set_policies(policies)).collect();
         self.definitions.version += 1;
         current.store(Arc::new(self.definitions));
-        ticket
+        Applied { ticket, followed }
     }
 }

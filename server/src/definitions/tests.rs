@@ -84,7 +84,7 @@ async fn fill(registry: &Registry, vhost: &Arc<Vhost>) {
     registry.put_permission("user", name, everything()).await.unwrap();
     let topics = TopicPatterns { write: "a".into(), read: "b".into() };
     registry.put_topic_permission("user", name, "exchange", topics).await.unwrap();
-    registry.set_vhost_limits(name, |limits| limits.max_queues = Some(5)).await.unwrap();
+    registry.put_vhost_limit(name, "max-queues", json!(5)).await.unwrap();
 }
 
 /// How many records name a vhost: vhosts, permissions, topic permissions, parameters, queues, exchanges, bindings.
@@ -181,8 +181,9 @@ async fn limits_take_effect_and_are_a_parameter_of_the_vhost() {
     let parameter = |registry: &Registry| {
         registry.now().parameters.get(&key).map(|parameter| parameter.value.clone())
     };
-    registry.set_vhost_limits("v", |limits| limits.max_queues = Some(2)).await.unwrap();
-    registry.set_vhost_limits("v", |limits| limits.max_connections = Some(-1)).await.unwrap();
+    registry.put_vhost_limit("v", "max-queues", json!(2)).await.unwrap();
+    registry.put_vhost_limit("v", "max-connections", json!(-1)).await.unwrap();
+    registry.delete_vhost_limit("v", "no-limit").await.unwrap();
     assert_eq!((vhost.queue_limit(), vhost.connection_limit()), (Some(2), None));
     let expected = json!({"max-connections": -1, "max-queues": 2});
     assert_eq!(parameter(&registry), Some(expected));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leveret_persistence::{Change, PermissionRecord, Ticket, UserRecord};
 
-use super::limits::json;
+use super::limits::entries;
 use super::{Refused, Registry, topic_permissions};
 use crate::access::password::Hash;
 use crate::access::permissions::{NamePatterns, NamePermissions, Permissions};
@@ -52,7 +52,7 @@ impl Registry {
             change.rows.push(Change::DeleteUser { name: name.to_owned() });
             Ok(())
         });
-        decided.map(|((), ticket)| ticket)
+        decided.map(|((), applied)| applied.ticket)
     }
 
     /// Gives a user permissions over names in a vhost. Says whether it had none.
@@ -137,7 +137,7 @@ pub(super) fn user_record(user: &User) -> UserRecord {
         tags: user.tags.join(","),
         limits: match user.limits {
             limits if limits == UserLimits::default() => String::new(),
-            limits => json(&limits).to_string(),
+            limits => serde_json::Value::Object(entries(&limits)).to_string(),
         },
     }
 }

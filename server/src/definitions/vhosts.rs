@@ -82,7 +82,7 @@ impl Registry {
             change.definitions.vhosts.remove(name).ok_or(Refused::NotFound)?;
             Ok(())
         });
-        decided.map(|((), ticket)| ticket)
+        decided.map(|((), applied)| applied.ticket)
     }
 }
 

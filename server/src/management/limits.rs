@@ -1,7 +1,8 @@
 //! Limits of vhosts and of users.
 
 use async_trait::async_trait;
-use leveret_admin_ui::management::{Error, Limits, UserLimit, UserLimits, VhostLimit, VhostLimits};
+use leveret_admin_ui::management::{Error, Limits, UserLimits, VhostLimits};
+use serde_json::Value;
 
 use super::{Managed, refused, users};
 use crate::access;
@@ -16,17 +17,12 @@ impl Limits for Managed {
         Ok(limited.map(|vhost| view(vhost)).collect())
     }
 
-    async fn put_vhost_limit(
-        &self,
-        vhost: &str,
-        limit: VhostLimit,
-        value: Option<i64>,
-    ) -> Result<(), Error> {
-        let set = |limits: &mut settings::VhostLimits| match limit {
-            VhostLimit::MaxConnections => limits.max_connections = value,
-            VhostLimit::MaxQueues => limits.max_queues = value,
-        };
-        self.node.registry.set_vhost_limits(vhost, set).await.map_err(refused)
+    async fn put_vhost_limit(&self, vhost: &str, name: &str, value: Value) -> Result<(), Error> {
+        self.node.registry.put_vhost_limit(vhost, name, value).await.map_err(refused)
+    }
+
+    async fn delete_vhost_limit(&self, vhost: &str, name: &str) -> Result<(), Error> {
+        self.node.registry.delete_vhost_limit(vhost, name).await.map_err(refused)
     }
 
     async fn user_limits(&self) -> Result<Vec<UserLimits>, Error> {
@@ -36,17 +32,12 @@ impl Limits for Managed {
         Ok(limited.map(|user| users::limits(user)).collect())
     }
 
-    async fn put_user_limit(
-        &self,
-        user: &str,
-        limit: UserLimit,
-        value: Option<i64>,
-    ) -> Result<(), Error> {
-        let set = |limits: &mut access::user::UserLimits| match limit {
-            UserLimit::MaxConnections => limits.max_connections = value,
-            UserLimit::MaxChannels => limits.max_channels = value,
-        };
-        self.node.registry.set_user_limits(user, set).await.map_err(refused)
+    async fn put_user_limit(&self, user: &str, name: &str, value: Value) -> Result<(), Error> {
+        self.node.registry.put_user_limit(user, name, value).await.map_err(refused)
+    }
+
+    async fn delete_user_limit(&self, user: &str, name: &str) -> Result<(), Error> {
+        self.node.registry.delete_user_limit(user, name).await.map_err(refused)
     }
 }
 

@@ -64,6 +64,10 @@ impl Parameters for Managed {
         vhost: &str,
         name: &str,
     ) -> Result<(), Error> {
+        if matches!(component, POLICY | OPERATOR_POLICY) {
+            let text = "policies may not be cleared using this method";
+            return Err(Error::BadRequest(text.to_owned()));
+        }
         let key = ParameterKey::new(vhost, component, name);
         self.node.registry.delete_parameter(&key).await.map_err(refused)
     }

@@ -1,8 +1,8 @@
 //! Policies and operator policies, which are parameters of two components.
 
 use async_trait::async_trait;
-use leveret_admin_ui::management::{Error, Policies, Policy, PolicyKind, Put};
-use serde_json::json;
+use leveret_admin_ui::management::{Error, Object, Policies, Policy, PolicyKind, Put};
+use serde_json::Value;
 
 use super::{Managed, put, refused};
 use crate::clock;
@@ -30,20 +30,31 @@ impl Policies for Managed {
         Ok(view(&key, found))
     }
 
-    async fn put_policy(&self, kind: PolicyKind, policy: Policy) -> Result<Put, Error> {
-        let Policy { vhost, name, pattern, apply_to, definition, priority } = policy;
-        let value = json!({
-            "pattern": pattern,
-            "apply-to": apply_to,
-            "definition": definition,
-            "priority": priority,
-        });
-        let checked = policy::Policy::parse(parsed_kind(kind), &name, &value, clock::now_ms());
-        if let Err(reason) = checked {
-            return Err(Error::BadRequest(format!("Validation failed\n\n{reason}\n")));
+    async fn put_policy(
+        &self,
+        kind: PolicyKind,
+        vhost: &str,
+        name: &str,
+        policy: Object,
+    ) -> Result<Put, Error> {
+        self.vhost_of(vhost)?;
+        let invalid =
+            |reasons: String| Error::BadRequest(format!("Validation failed\n\n{reasons}\n"));
+        let policy = Value::Object(policy);
+        let checked = policy::Policy::parse(parsed_kind(kind), name, &policy, clock::now_ms())
+            .map_err(invalid)?;
+        let ignored: Vec<&str> = checked.without_effect().collect();
+        if !ignored.is_empty() {
+            let keys = ignored.join(", ");
+            tracing::warn!(
+                vhost,
+                policy = name,
+                keys,
+                "these keys of a policy have no effect here"
+            );
         }
-        let key = ParameterKey::new(&vhost, component(kind), &name);
-        put(self.node.registry.put_parameter(key, value).await)
+        let key = ParameterKey::new(vhost, component(kind), name);
+        put(self.node.registry.put_parameter(key, checked.to_value()).await)
     }
 
     async fn delete_policy(&self, kind: PolicyKind, vhost: &str, name: &str) -> Result<(), Error> {
@@ -73,13 +84,13 @@ fn view(key: &ParameterKey, parameter: &Parameter) -> Policy {
         text.unwrap_or_default().to_owned()
     };
     let definition = parameter.value.get("definition").and_then(|value| value.as_object());
-    let priority = parameter.value.get("priority").and_then(|value| value.as_i64());
+    let priority = parameter.value.get("priority").and_then(|value| value.as_number());
     Policy {
         vhost: key.vhost.to_string(),
         name: key.name.to_string(),
         pattern: text("pattern"),
         apply_to: text("apply-to"),
         definition: definition.cloned().unwrap_or_default(),
-        priority: priority.unwrap_or_default(),
+        priority: priority.cloned().unwrap_or_else(|| 0.into()),
     }
 }

@@ -129,8 +129,9 @@ pub(crate) enum Command {
     Room {
         reply: oneshot::Sender<Room>,
     },
-    /// Other rules from now on.
-    Rules(Box<Rules>),
+    /// [`Queue::rules`] have changed. It does not carry them: of two changes, the later one must not be undone by the command of
+    /// the earlier one.
+    FollowRules,
     /// Its ready messages, where they stay.
     Peek {
         reply: oneshot::Sender<Vec<(MessageId, Option<Message>)>>,
@@ -217,7 +218,7 @@ impl Queue {
             | Command::Consume { .. }
             | Command::Get { .. }
             | Command::Room { .. }
-            | Command::Rules(_)
+            | Command::FollowRules
             | Command::Peek { .. }
             | Command::ListWaiting { .. }
             | Command::ListPublishers { .. }

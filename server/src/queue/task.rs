@@ -275,7 +275,7 @@ impl Task {
                 self.deliver();
                 reply.send(self.state.room()).ok();
             }
-            Command::Rules(rules) => self.state.set_rules(*rules, clock::now_ms()),
+            Command::FollowRules => self.follow_rules(),
             Command::Peek { reply } => drop(reply.send(self.state.peek())),
             Command::ListWaiting { offset, limit, reply } => {
                 let listed = self.state.waiting().list(offset, limit);
@@ -285,6 +285,13 @@ impl Task {
             }
             Command::ListPublishers { reply } => drop(reply.send(self.state.publishers())),
             Command::Stop => self.stop(),
+        }
+    }
+
+    fn follow_rules(&mut self) {
+        // Without a handle the queue has gone.
+        if let Some(queue) = self.queue.upgrade() {
+            self.state.set_rules(queue.rules.load().as_ref().clone(), clock::now_ms());
         }
     }
 

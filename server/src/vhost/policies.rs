@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use leveret_routing::Name;
+use tokio::task::JoinHandle;
 
 use super::policy::{Effective, Policies};
 use super::{Topology, Vhost};
@@ -14,8 +15,9 @@ use crate::queue::{Command, Queue, settings};
 const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
 
 impl Vhost {
-    /// Replaces all policies. The store has been told by the caller.
-    pub(crate) fn set_policies(&self, policies: Policies) {
+    /// Replaces all policies. The store has been told by the caller. When the task that is given back is over, what is published
+    /// to a queue or taken from it meets its new rules; it goes on whether somebody waits for it or not.
+    pub(crate) fn set_policies(&self, policies: Policies) -> JoinHandle<()> {
         let mut change = self.change();
         change.topology.policies = policies;
         let exchanges: Vec<Name> =
@@ -38,14 +40,14 @@ impl Vhost {
         // The tasks hear of it after everyone else, and their inboxes may be full.
         tokio::spawn(async move {
             for (queue, _) in changed {
-                let rules = queue.rules.load_full();
                 // One without a task looks at its rules when it gets one, unless they are why it needs one.
-                if queue.is_dormant() && rules.expires_ms.is_none() {
+                if queue.is_dormant() && queue.rules.load().expires_ms.is_none() {
                     continue;
                 }
-                queue.send(Command::Rules(Box::new(rules.as_ref().clone()))).await.ok();
+                // A queue that has gone meanwhile follows nothing.
+                queue.send(Command::FollowRules).await.ok();
             }
-        });
+        })
     }
 }
 

@@ -226,21 +226,6 @@ impl Policies {
         self.of_mut(kind).insert(Arc::clone(&policy.name), Arc::new(policy));
     }
 
-    /// Removes a policy. Says whether it was there.
-    pub(crate) fn remove(&mut self, kind: PolicyKind, name: &str) -> bool {
-        self.of_mut(kind).remove(name).is_some()
-    }
-
-    /// The policy of this name.
-    pub(crate) fn get(&self, kind: PolicyKind, name: &str) -> Option<&Arc<Policy>> {
-        self.of(kind).get(name)
-    }
-
-    /// All policies of a kind, by name.
-    pub(crate) fn iter(&self, kind: PolicyKind) -> impl Iterator<Item = &Arc<Policy>> {
-        self.of(kind).values()
-    }
-
     /// What a queue has to follow.
     pub(crate) fn for_queue(&self, name: &str, kind: QueueType) -> Effective {
         self.effective(name, Object::Queue(kind))
@@ -271,13 +256,6 @@ impl Policies {
                 .map(|p| p.updated_ms)
                 .max()
                 .unwrap_or(0),
-        }
-    }
-
-    fn of(&self, kind: PolicyKind) -> &OrdMap<Arc<str>, Arc<Policy>> {
-        match kind {
-            PolicyKind::User => &self.user,
-            PolicyKind::Operator => &self.operator,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use leveret_admin_ui::management::*;
+use serde_json::Value;
 
 use super::{Fake, is_operator, put};
 
@@ -92,13 +93,26 @@ impl Policies for Fake {
         self.state().policies.get(&key).cloned().ok_or(Error::NotFound)
     }
 
-    async fn put_policy(&self, kind: PolicyKind, policy: Policy) -> Result<Put, Error> {
+    async fn put_policy(
+        &self,
+        kind: PolicyKind,
+        vhost: &str,
+        name: &str,
+        policy: Object,
+    ) -> Result<Put, Error> {
         let mut state = self.state();
-        state.in_vhost(Some(&policy.vhost))?;
-        if policy.definition.is_empty() {
-            return Err(Error::BadRequest("Validation failed\n\nno policy provided\n".into()));
-        }
-        let key = (is_operator(kind), policy.vhost.clone(), policy.name.clone());
+        state.in_vhost(Some(vhost))?;
+        let [pattern, definition] = ["pattern", "definition"].map(|key| policy.get(key).cloned());
+        let (Some(Value::String(pattern)), Some(Value::Object(definition))) = (pattern, definition)
+        else {
+            return Err(Error::BadRequest(format!("no policy: {}", Value::Object(policy))));
+        };
+        let apply_to = policy.get("apply-to").and_then(Value::as_str).unwrap_or("all").to_owned();
+        let priority = policy.get("priority").and_then(Value::as_number).cloned();
+        let priority = priority.unwrap_or_else(|| 0.into());
+        let (vhost, name) = (vhost.to_owned(), name.to_owned());
+        let key = (is_operator(kind), vhost.clone(), name.clone());
+        let policy = Policy { vhost, name, pattern, apply_to, definition, priority };
         Ok(put(&mut state.policies, key, policy))
     }
 
@@ -114,52 +128,54 @@ impl Limits for Fake {
         Ok(self.state().vhost_limits.values().cloned().collect())
     }
 
-    async fn put_vhost_limit(
-        &self,
-        vhost: &str,
-        limit: VhostLimit,
-        value: Option<i64>,
-    ) -> Result<(), Error> {
-        let mut state = self.state();
-        state.in_vhost(Some(vhost))?;
-        let limits = state.vhost_limits.entry(vhost.into()).or_default();
-        limits.vhost = vhost.into();
-        match limit {
-            VhostLimit::MaxConnections => limits.max_connections = value,
-            VhostLimit::MaxQueues => limits.max_queues = value,
+    async fn put_vhost_limit(&self, vhost: &str, name: &str, value: Value) -> Result<(), Error> {
+        if name != "max-queues" || !value.is_i64() {
+            return Err(Error::BadRequest(format!("no limit: {name} {value}")));
         }
-        if (limits.max_connections, limits.max_queues) == (None, None) {
-            state.vhost_limits.remove(vhost);
-        }
-        Ok(())
+        self.set_vhost_limit(vhost, value.as_i64())
+    }
+
+    async fn delete_vhost_limit(&self, vhost: &str, name: &str) -> Result<(), Error> {
+        if name == "max-queues" { self.set_vhost_limit(vhost, None) } else { Ok(()) }
     }
 
     async fn user_limits(&self) -> Result<Vec<UserLimits>, Error> {
         Ok(self.state().user_limits.values().cloned().collect())
     }
 
-    async fn put_user_limit(
-        &self,
-        user: &str,
-        limit: UserLimit,
-        value: Option<i64>,
-    ) -> Result<(), Error> {
+    async fn put_user_limit(&self, user: &str, name: &str, value: Value) -> Result<(), Error> {
+        if name != "max-channels" || !value.is_i64() {
+            return Err(Error::BadRequest(format!("no limit: {name} {value}")));
+        }
+        self.set_user_limit(user, value.as_i64())
+    }
+
+    async fn delete_user_limit(&self, user: &str, name: &str) -> Result<(), Error> {
+        if name == "max-channels" { self.set_user_limit(user, None) } else { Ok(()) }
+    }
+}
+
+/// Of each kind of limit the fake knows one.
+impl Fake {
+    fn set_vhost_limit(&self, vhost: &str, max_queues: Option<i64>) -> Result<(), Error> {
         let mut state = self.state();
-        if !state.users.contains_key(user) {
-            return Err(Error::NotFound);
+        state.in_vhost(Some(vhost))?;
+        state.vhost_limits.remove(vhost);
+        if max_queues.is_some() {
+            let limits = VhostLimits { vhost: vhost.into(), max_queues, ..VhostLimits::default() };
+            state.vhost_limits.insert(vhost.into(), limits);
         }
-        let limits = state.user_limits.entry(user.into()).or_default();
-        limits.user = user.into();
-        match limit {
-            UserLimit::MaxConnections => limits.max_connections = value,
-            UserLimit::MaxChannels => limits.max_channels = value,
-        }
-        let limits = limits.clone();
-        if (limits.max_connections, limits.max_channels) == (None, None) {
-            state.user_limits.remove(user);
-        }
-        if let Some(view) = state.users.get_mut(user) {
-            view.limits = limits;
+        Ok(())
+    }
+
+    fn set_user_limit(&self, user: &str, max_channels: Option<i64>) -> Result<(), Error> {
+        let mut state = self.state();
+        let limits = UserLimits { user: user.into(), max_channels, ..UserLimits::default() };
+        let view = state.users.get_mut(user).ok_or(Error::NotFound)?;
+        view.limits = limits.clone();
+        state.user_limits.remove(user);
+        if max_channels.is_some() {
+            state.user_limits.insert(user.into(), limits);
         }
         Ok(())
     }
@@ -195,9 +211,7 @@ impl Parameters for Fake {
         let mut state = self.state();
         state.in_vhost(Some(&parameter.vhost))?;
         if parameter.component != "shovel" {
-            let reason =
-                format!("Validation failed\n\ncomponent {} not found\n", parameter.component);
-            return Err(Error::BadRequest(reason));
+            return Err(Error::BadRequest(format!("no component: {}", parameter.component)));
         }
         let key = (parameter.component.clone(), parameter.vhost.clone(), parameter.name.clone());
         Ok(put(&mut state.parameters, key, parameter))
@@ -209,6 +223,9 @@ impl Parameters for Fake {
         vhost: &str,
         name: &str,
     ) -> Result<(), Error> {
+        if component == "policy" {
+            return Err(Error::BadRequest("not by this method".into()));
+        }
         let key = (component.to_owned(), vhost.to_owned(), name.to_owned());
         self.state().parameters.remove(&key).map(drop).ok_or(Error::NotFound)
     }

@@ -162,22 +162,19 @@ fn the_greatest_priority_wins_among_those_that_fit_and_of_equals_the_first_by_na
 #[test]
 fn what_is_in_force_names_its_policies_and_the_time_of_the_later() {
     let value = json!({"pattern": "^q", "definition": {"expires": 9}});
-    let mut policies = policies(&[(Operator, "o", value.clone()), (User, "p", value)]);
-    assert_eq!(policies.for_queue("a", Classic), Effective::default());
-    assert_eq!(policies.for_exchange(""), Effective::default());
+    let each = [(Operator, "o", value.clone()), (User, "p", value)];
+    let both = policies(&each);
+    assert_eq!(both.for_queue("a", Classic), Effective::default());
+    assert_eq!(both.for_exchange(""), Effective::default());
     let mut expected = Effective {
         policy: Some("p".into()),
         operator_policy: Some("o".into()),
         definition: json!({"expires": 9}).as_object().unwrap().clone(),
         since_ms: 2,
     };
-    assert_eq!(policies.for_queue("q", Classic), expected);
-    assert!(policies.remove(User, "p"));
-    assert!(!policies.remove(User, "p"));
+    assert_eq!(both.for_queue("q", Classic), expected);
     (expected.policy, expected.since_ms) = (None, 1);
-    assert_eq!(policies.for_queue("q", Classic), expected);
-    assert!(policies.remove(Operator, "o"));
-    assert_eq!(policies.for_queue("q", Classic), Effective::default());
+    assert_eq!(policies(&each[..1]).for_queue("q", Classic), expected);
 }
 
 #[test]
@@ -189,22 +186,27 @@ fn the_default_exchange_follows_nothing() {
 }
 
 #[test]
-fn the_two_kinds_are_kept_apart_and_a_policy_replaces_its_namesake() {
+fn the_two_kinds_are_kept_apart() {
     let value = |max: u64| json!({"pattern": "", "definition": {"max-length": max}});
-    let policies = policies(&[
-        (User, "b", value(1)),
-        (User, "a", value(2)),
-        (User, "b", value(3)),
-        (Operator, "b", value(4)),
-    ]);
-    let listed = |kind| -> Vec<_> {
-        let each = policies.iter(kind);
-        each.map(|p| (p.name.to_string(), p.definition["max-length"].clone())).collect()
-    };
-    assert_eq!(listed(User), [("a".to_owned(), json!(2)), ("b".to_owned(), json!(3))]);
-    assert_eq!(listed(Operator), [("b".to_owned(), json!(4))]);
-    assert_eq!(policies.get(User, "b").unwrap().updated_ms, 3);
-    assert!(policies.get(Operator, "a").is_none());
+    let policies =
+        policies(&[(User, "b", value(3)), (User, "a", value(2)), (Operator, "b", value(4))]);
+    let effective = policies.for_queue("q", Classic);
+    // Of "a" and "b", which are equal, the first; the operator's value is greater and changes nothing.
+    assert_eq!(effective.policy.as_deref(), Some("a"));
+    assert_eq!(effective.operator_policy.as_deref(), Some("b"));
+    assert_eq!(effective.definition["max-length"], 2);
+}
+
+#[test]
+fn a_policy_replaces_its_namesake_of_the_same_kind() {
+    let value = |max: u64| json!({"pattern": "", "definition": {"max-length": max}});
+    let both = |first, second| policies(&[(first, "p", value(1)), (second, "p", value(2))]);
+    for (kinds, expected) in
+        [((User, User), 2), ((Operator, Operator), 2), ((User, Operator), 1), ((Operator, User), 1)]
+    {
+        let effective = both(kinds.0, kinds.1).for_queue("q", Classic);
+        assert_eq!(effective.definition["max-length"], expected, "{kinds:?}");
+    }
 }
 
 #[test]
