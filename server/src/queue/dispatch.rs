@@ -8,6 +8,7 @@ use super::consumers::{ConsumerSpec, Delivery};
 use super::entry::{Entry, Kept, Mark};
 use super::groups::{Group, Holder, group_of};
 use super::lane::Next;
+use super::rules::QueueType;
 use super::state::{Got, Load, State};
 use super::unacked::{Session, Unacked};
 use crate::connection::ChannelId;
@@ -126,17 +127,7 @@ impl State {
     /// As [`State::dispatch`] for a queue whose messages are in groups.
     fn deliver_groups(&mut self, moment: Moment) {
         for holder in self.groups.holders() {
-            let Some(consumer) = holder.consumer else {
-                continue;
-            };
-            while let Some(bytes) = self.groups.next_of(holder) {
-                let Some(spec) = self.consumers.take_turn_of(consumer, bytes) else {
-                    break;
-                };
-                if let Some((group, entry)) = self.groups.take_of(holder) {
-                    self.deliver(entry, &spec, Some(group), false, moment);
-                }
-            }
+            self.deliver_parked(holder, moment);
         }
         while let Some(bytes) = self.groups.next_free() {
             let Some(spec) = self.consumers.take_turn(bytes) else {
@@ -144,6 +135,8 @@ impl State {
             };
             if let Some((group, entry)) = self.groups.take_free() {
                 self.deliver(entry, &spec, Some(group), false, moment);
+                // It has the group now, and may have room for more of it.
+                self.deliver_parked(Recipient::of(&spec).holder(), moment);
             }
         }
         let Some(header) = self.rules.group_header.clone() else {
@@ -177,6 +170,21 @@ impl State {
         }
     }
 
+    /// Delivers what was put aside for a consumer that had no room, as far as it has now.
+    fn deliver_parked(&mut self, holder: Holder, moment: Moment) {
+        let Some(consumer) = holder.consumer else {
+            return;
+        };
+        while let Some(bytes) = self.groups.next_of(holder) {
+            let Some(spec) = self.consumers.take_turn_of(consumer, bytes) else {
+                return;
+            };
+            if let Some((group, entry)) = self.groups.take_of(holder) {
+                self.deliver(entry, &spec, Some(group), false, moment);
+            }
+        }
+    }
+
     /// The next message that a `basic.get` of this holder may have.
     fn next_for(
         &mut self,
@@ -184,6 +192,7 @@ impl State {
         holder: Holder,
         moment: Moment,
     ) -> Result<(Entry, Option<Group>), Got> {
+        self.bury_parked(moment.now_ms);
         let parked = self.groups.take_of(holder).or_else(|| self.groups.take_free());
         if let Some((group, entry)) = parked {
             return Ok((entry, Some(group)));
@@ -232,7 +241,7 @@ impl State {
     ) -> Delivery {
         self.delivered_to = self.delivered_to.max(entry.id);
         let (id, redelivered) = (entry.id, entry.mark.redelivered);
-        let message = as_delivered(&entry.message, entry.mark);
+        let message = as_delivered(&entry.message, entry.mark, self.rules.kind);
         if recipient.no_ack {
             if entry.ticket.is_some() {
                 self.effects.settled.push(id);
@@ -298,16 +307,19 @@ impl State {
 }
 
 /// The message as it is delivered: without `BCC`, and from the second time on with the headers that say how often it came
-/// back, as RabbitMQ's quorum queues have them.
-fn as_delivered(message: &Message, mark: Mark) -> Message {
+/// back. RabbitMQ has two of them, on quorum queues.
+fn as_delivered(message: &Message, mark: Mark, kind: QueueType) -> Message {
     let message = without_blind_copies(message);
-    if mark.acquired == 0 && mark.deliveries == 0 && mark.retries == 0 {
+    let is_quorum = kind == QueueType::Quorum;
+    let [acquired, deliveries] =
+        [mark.acquired, mark.deliveries].map(|count| if is_quorum { count } else { 0 });
+    if acquired == 0 && deliveries == 0 && mark.retries == 0 {
         return message;
     }
     let mut properties = message.properties().to_vec();
     for (name, count) in [
-        ("x-acquired-count", mark.acquired),
-        ("x-delivery-count", mark.deliveries),
+        ("x-acquired-count", acquired),
+        ("x-delivery-count", deliveries),
         ("x-retry-count", mark.retries),
     ] {
         if count > 0 {

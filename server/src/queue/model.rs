@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::retry::Schedule;
-use super::rules::{DeadLetter, Keeps, Rules};
+use super::rules::{DeadLetter, Keeps, QueueType, Rules};
 use super::state::Outcome;
 use world::World;
 
@@ -125,7 +125,7 @@ fn rules() -> impl Strategy<Value = Rules> {
     let schedule = Schedule::parse(&AMQPValue::LongString("3ms,9ms".into())).unwrap();
     let dead_letter = DeadLetter { exchange: "dead".into(), routing_key: None };
     (
-        any::<bool>(),
+        (any::<bool>(), any::<bool>()),
         keeps,
         priorities,
         rarely(0..60_u64),
@@ -135,13 +135,14 @@ fn rules() -> impl Strategy<Value = Rules> {
         rarely(1..60_u64),
         rarely(Just(Arc::new(schedule))),
     )
-        .prop_map(|(single_active_consumer, keeps, priorities, ttl_ms, max, dead_letter, delivery_limit, consumer_timeout_ms, retry)| {
+        .prop_map(|((is_quorum, single_active_consumer), keeps, priorities, ttl_ms, max, dead_letter, delivery_limit, consumer_timeout_ms, retry)| {
             let (max_priority, default_priority) = priorities;
             let (max_length, max_length_bytes) = max;
             let limits = Rules { max_length, max_length_bytes, ttl_ms, ..Rules::default() };
             // Nobody can limit what a delayed exchange keeps.
             let limits = if keeps == Keeps::UntilDue { Rules::default() } else { limits };
             Rules {
+                kind: if is_quorum { QueueType::Quorum } else { QueueType::Classic },
                 single_active_consumer,
                 keeps,
                 dead_letter,

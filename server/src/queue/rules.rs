@@ -14,6 +14,8 @@ use crate::stamp;
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Rules {
+    /// `x-queue-type`.
+    pub(crate) kind: QueueType,
     /// Deleted when its last consumer leaves.
     pub(crate) auto_delete: bool,
     /// `x-single-active-consumer`.

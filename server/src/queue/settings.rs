@@ -32,6 +32,7 @@ pub(crate) fn rules(
     };
     let ms = |value: &Value| value.as_u64();
     Rules {
+        kind,
         auto_delete,
         single_active_consumer: settings.flag("x-single-active-consumer"),
         keeps: Keeps::ForClients,

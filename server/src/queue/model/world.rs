@@ -15,7 +15,7 @@ use crate::queue::dispatch::Moment;
 use crate::queue::dying::Leaving;
 use crate::queue::entry::{Entry, NEVER};
 use crate::queue::recovered::Backlog;
-use crate::queue::rules::{Keeps, Rules};
+use crate::queue::rules::{Keeps, QueueType, Rules};
 use crate::queue::state::{Got, Outcome, State};
 use crate::queue::testing::{self, channel};
 use crate::queue::unacked::DeliveryRange;
@@ -128,7 +128,7 @@ impl World {
             let delivery = sent.get_mut(&turn.consumer).and_then(VecDeque::pop_front);
             let delivery = delivery.expect("another consumer was given the message");
             let message = self.reference.take_message(self.now_ms).expect("a turn is for a message");
-            check(&delivery, message);
+            self.check(&delivery, message);
             self.reference.turns.took(turn, message.1.size);
             self.handed_out(turn.channel, turn.no_ack, &delivery, message, Some(turn.consumer));
         }
@@ -294,7 +294,7 @@ impl World {
                 Got::Message(delivery, left) => {
                     let message = self.reference.take_message(self.now_ms);
                     let message = message.expect("a message was there");
-                    check(&delivery, message);
+                    self.check(&delivery, message);
                     self.handed_out(serial, no_ack, &delivery, message, None);
                     self.notice_departures();
                     assert_eq!(left, self.reference.ready_count());
@@ -466,6 +466,21 @@ impl World {
         assert!(!self.is_all_in_memory || state.memory() >= *memory.start());
     }
 
+    fn check(&self, delivery: &Delivery, (id, known): (MessageId, Known)) {
+        assert_eq!((delivery.id, delivery.redelivered), (id, known.redelivered));
+        check_body(id, known.body, &delivery.message);
+        let properties = Properties::parse(delivery.message.properties()).unwrap();
+        let is_quorum = self.rules.kind == QueueType::Quorum;
+        for (name, count, is_told) in [
+            ("x-acquired-count", known.acquired, is_quorum),
+            ("x-delivery-count", known.deliveries, is_quorum),
+            ("x-retry-count", known.retries, true),
+        ] {
+            let expected = (is_told && count > 0).then(|| AMQPValue::LongLongInt(count.into()));
+            assert_eq!(properties.header(name), expected, "{name} of {id}");
+        }
+    }
+
     fn pick(&self, consumer: Index) -> Option<ConsumerId> {
         let consumers = self.reference.turns.ids();
         (!consumers.is_empty()).then(|| *consumer.get(&consumers))
@@ -485,20 +500,6 @@ fn message(id: MessageId, sent: Sent, now_ms: u64) -> Message {
         properties = properties.with_expiration(ms.to_string().into()).with_headers(headers);
     }
     testing::message(now_ms, &properties, &body)
-}
-
-fn check(delivery: &Delivery, (id, known): (MessageId, Known)) {
-    assert_eq!((delivery.id, delivery.redelivered), (id, known.redelivered));
-    check_body(id, known.body, &delivery.message);
-    let properties = Properties::parse(delivery.message.properties()).unwrap();
-    for (name, count) in [
-        ("x-acquired-count", known.acquired),
-        ("x-delivery-count", known.deliveries),
-        ("x-retry-count", known.retries),
-    ] {
-        let expected = (count > 0).then(|| AMQPValue::LongLongInt(count.into()));
-        assert_eq!(properties.header(name), expected, "{name} of {id}");
-    }
 }
 
 fn check_body(id: MessageId, len: usize, found: &Message) {
