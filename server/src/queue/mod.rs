@@ -278,9 +278,7 @@ fn entries_of(command: Command) -> Vec<Entry> {
 #[cfg(test)]
 impl Queue {
     /// A queue without a task: what it is sent comes out at the other ends of its inbox, `ordered` and `feedback`.
-    pub(crate) fn detached(
-        id: u32,
-    ) -> (Arc<Queue>, Receiver, Receiver) {
+    pub(crate) fn detached(id: u32) -> (Arc<Queue>, Receiver, Receiver) {
         let (ordered, ordered_commands) = Mailbox::new(8);
         let (feedback, feedback_commands) = Mailbox::new(8);
         let queue = Queue {

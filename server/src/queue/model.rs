@@ -135,25 +135,37 @@ fn rules() -> impl Strategy<Value = Rules> {
         rarely(1..60_u64),
         rarely(Just(Arc::new(schedule))),
     )
-        .prop_map(|((is_quorum, single_active_consumer), keeps, priorities, ttl_ms, max, dead_letter, delivery_limit, consumer_timeout_ms, retry)| {
-            let (max_priority, default_priority) = priorities;
-            let (max_length, max_length_bytes) = max;
-            let limits = Rules { max_length, max_length_bytes, ttl_ms, ..Rules::default() };
-            // Nobody can limit what a delayed exchange keeps.
-            let limits = if keeps == Keeps::UntilDue { Rules::default() } else { limits };
-            Rules {
-                kind: if is_quorum { QueueType::Quorum } else { QueueType::Classic },
-                single_active_consumer,
+        .prop_map(
+            |(
+                (is_quorum, single_active_consumer),
                 keeps,
+                priorities,
+                ttl_ms,
+                max,
                 dead_letter,
-                max_priority,
-                default_priority,
                 delivery_limit,
                 consumer_timeout_ms,
                 retry,
-                ..limits
-            }
-        })
+            )| {
+                let (max_priority, default_priority) = priorities;
+                let (max_length, max_length_bytes) = max;
+                let limits = Rules { max_length, max_length_bytes, ttl_ms, ..Rules::default() };
+                // Nobody can limit what a delayed exchange keeps.
+                let limits = if keeps == Keeps::UntilDue { Rules::default() } else { limits };
+                Rules {
+                    kind: if is_quorum { QueueType::Quorum } else { QueueType::Classic },
+                    single_active_consumer,
+                    keeps,
+                    dead_letter,
+                    max_priority,
+                    default_priority,
+                    delivery_limit,
+                    consumer_timeout_ms,
+                    retry,
+                    ..limits
+                }
+            },
+        )
 }
 
 fn sent() -> impl Strategy<Value = Sent> {
@@ -166,7 +178,8 @@ fn sent() -> impl Strategy<Value = Sent> {
 fn published() -> impl Strategy<Value = Published> {
     let few = vec(sent(), 1..12);
     // Enough to fill the head of the queue and one read of the store.
-    let many = (sent(), 1..4000_usize).prop_map(|(sent, count)| vec![Sent { body: 1, ..sent }; count]);
+    let many =
+        (sent(), 1..4000_usize).prop_map(|(sent, count)| vec![Sent { body: 1, ..sent }; count]);
     let messages = prop_oneof![40 => few, 1 => many];
     let overtakes = prop_oneof![3 => Just(0), 1 => 1..4_usize];
     (messages, overtakes, prop::bool::weighted(0.2))

@@ -14,7 +14,8 @@ use crate::protocol::death::Reason;
 impl State {
     /// When something happens by itself next, in milliseconds since the Unix epoch: [`State::dispatch`] is to be called then.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        let expiry = [self.ready.next_expiry(), self.groups.next_expiry()].into_iter().flatten().min();
+        let expiry =
+            [self.ready.next_expiry(), self.groups.next_expiry()].into_iter().flatten().min();
         let expiry = expiry.filter(|expiry| *expiry != NEVER && !self.dying.is_full());
         let due = self.waiting.next_due();
         let attempt = self.dying.next_attempt_ms();
@@ -166,3 +167,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

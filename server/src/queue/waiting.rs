@@ -111,11 +111,9 @@ impl Waiting {
         offset: usize,
         limit: usize,
     ) -> impl Iterator<Item = (u64, MessageId, u32)> + '_ {
-        self.by_time
-            .iter()
-            .skip(offset)
-            .take(limit)
-            .map(|(due_ms, id)| (*due_ms, *id, self.tried.get(id).map_or(0, |(mark, _)| mark.retries)))
+        self.by_time.iter().skip(offset).take(limit).map(|(due_ms, id)| {
+            (*due_ms, *id, self.tried.get(id).map_or(0, |(mark, _)| mark.retries))
+        })
     }
 
     /// Takes out everything; returns the ids that the store holds or will hold, and how many there were.
@@ -126,3 +124,6 @@ impl Waiting {
         (stored, by_time.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

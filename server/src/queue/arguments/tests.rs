@@ -194,7 +194,10 @@ fn arguments_of_another_queue_type_are_refused_by_its_name() {
         for name in names {
             let text = refusal(&table(name, AMQPValue::LongInt(2)), kind);
             let type_name = format!("of queue type rabbit_{}_queue", kind.as_str());
-            assert_eq!(text, format!("invalid arg '{name}' for queue 'q' in vhost '/' {type_name}"));
+            assert_eq!(
+                text,
+                format!("invalid arg '{name}' for queue 'q' in vhost '/' {type_name}")
+            );
         }
     }
 }
@@ -333,8 +336,8 @@ fn a_redeclare_with_other_arguments_is_refused_in_rabbitmqs_words() {
             "received the value '' of type 'longstr' but current is none",
         ),
     ] {
-        let [received, current] =
-            [received, current].map(|value| value.map(|value| table(name, value)).unwrap_or_default());
+        let [received, current] = [received, current]
+            .map(|value| value.map(|value| table(name, value)).unwrap_or_default());
         let fault = check_equivalent(&received, &current, [Classic; 2], "q", "/").unwrap_err();
         assert_eq!(fault.code, ReplyCode::PreconditionFailed);
         let text = format!("inequivalent arg '{name}' for queue 'q' in vhost '/': {expected}");

@@ -37,12 +37,24 @@ fn rules() -> Rules {
 #[derive(Clone, Debug)]
 enum Step {
     Publish(Vec<Option<u8>>),
-    Consume { channel: u64, no_ack: bool, prefetch: u16 },
+    Consume {
+        channel: u64,
+        no_ack: bool,
+        prefetch: u16,
+    },
     Cancel(Index),
     CloseChannel(u64),
     /// A channel settles one of its deliveries, or all.
-    Settle { channel: u64, delivery: Index, all: bool, outcome: Outcome },
-    Get { channel: u64, no_ack: bool },
+    Settle {
+        channel: u64,
+        delivery: Index,
+        all: bool,
+        outcome: Outcome,
+    },
+    Get {
+        channel: u64,
+        no_ack: bool,
+    },
     Purge,
 }
 
@@ -301,7 +313,9 @@ fn settle(queue: &mut Queue, serial: u64, number: u64, outcome: Outcome) {
 #[test]
 fn groups_run_side_by_side_and_each_at_one_consumer() {
     let mut queue = Queue::new(rules(), Backlog::default(), 0);
-    queue.publish([0, 0, 1, 1, 0, 2].into_iter().zip(1..).map(|(g, id)| entry(id, Some(g))).collect());
+    queue.publish(
+        [0, 0, 1, 1, 0, 2].into_iter().zip(1..).map(|(g, id)| entry(id, Some(g))).collect(),
+    );
     for id in 1..=2 {
         queue.consume(ConsumerSpec { prefetch: 2, ..spec(id, channel(id)) }).unwrap();
     }

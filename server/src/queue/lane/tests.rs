@@ -94,7 +94,10 @@ fn a_message_goes_back_to_its_old_place_in_whatever_part_that_is() {
             assert!(lane.page_out(0, COMMITTED).is_empty());
             lane.push(stored(8));
             if only_in_store {
-                lane.requeue_paged(&paged(id, Mark { durable: true, redelivered: true, ..Mark::default() }));
+                lane.requeue_paged(&paged(
+                    id,
+                    Mark { durable: true, redelivered: true, ..Mark::default() },
+                ));
             } else {
                 lane.requeue(redelivered(stored(id)));
             }

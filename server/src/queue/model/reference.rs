@@ -175,7 +175,8 @@ impl Reference {
     }
 
     pub(super) fn purge(&mut self) -> usize {
-        let mut gone: Vec<_> = std::mem::take(&mut self.ready).into_keys().map(|(_, id)| id).collect();
+        let mut gone: Vec<_> =
+            std::mem::take(&mut self.ready).into_keys().map(|(_, id)| id).collect();
         if self.rules.keeps == Keeps::UntilDue {
             gone.extend(std::mem::take(&mut self.waiting).into_keys().map(|(_, id)| id));
         }
@@ -263,7 +264,10 @@ impl Reference {
         assert_eq!(gone.len(), expired + dropped, "every one is counted");
         for (place, _) in &gone {
             let ahead = self.ready.range(..*place).next_back();
-            assert!(ahead.is_none_or(|((lane, _), _)| *lane != place.0), "{place:?} was not the first");
+            assert!(
+                ahead.is_none_or(|((lane, _), _)| *lane != place.0),
+                "{place:?} was not the first"
+            );
         }
         let late = gone.iter().filter(|(_, known)| known.expires_ms <= now_ms).count();
         assert!(expired <= late, "some have not expired");
@@ -274,9 +278,8 @@ impl Reference {
         // Those that have expired may have left after the last that was dropped.
         let expired_bodies = gone.iter().filter(|(_, known)| known.expires_ms <= now_ms);
         let expired_bytes: usize = expired_bodies.map(|(_, known)| known.body).sum();
-        let needed = |known: &Known| {
-            self.is_too_long_with(1 + expired as u64, known.body + expired_bytes)
-        };
+        let needed =
+            |known: &Known| self.is_too_long_with(1 + expired as u64, known.body + expired_bytes);
         assert!(dropped == 0 || gone.iter().any(|(_, known)| needed(known)), "too many dropped");
         for ((_, id), known) in gone {
             let in_time = known.expires_ms > now_ms;
@@ -381,7 +384,8 @@ impl Reference {
         let all = all.chain(old.moving.into_iter().map(|(id, (known, _))| (id, known)));
         for (id, known) in all.filter(|(_, known)| known.durable) {
             assert!(!known.redelivered || id <= delivered_to, "{id} was delivered before");
-            let found = known.noted.unwrap_or(Progress { id, deliveries: 0, retries: 0, due_ms: 0 });
+            let found =
+                known.noted.unwrap_or(Progress { id, deliveries: 0, retries: 0, due_ms: 0 });
             let Progress { deliveries, retries, due_ms, .. } = found;
             let redelivered = id <= delivered_to;
             let acquired = deliveries;
@@ -448,7 +452,8 @@ impl Reference {
     /// What its messages would cost in memory, in bytes: without and with those that wait, which leave it when they may.
     pub(super) fn memory(&self) -> std::ops::RangeInclusive<usize> {
         let cost = |known: &Known| known.size + MESSAGE_OVERHEAD_BYTES;
-        let unacked = self.unacked.values().flat_map(BTreeMap::values).map(|held| cost(&held.known));
+        let unacked =
+            self.unacked.values().flat_map(BTreeMap::values).map(|held| cost(&held.known));
         let dying = self.dying.values().map(|(known, _)| cost(known));
         let least = self.ready.values().map(cost).chain(unacked).chain(dying).sum::<usize>();
         least..=least + self.waiting.values().map(cost).sum::<usize>()

@@ -127,7 +127,8 @@ impl World {
             let turn = self.reference.turns.next().expect("nobody may have another message");
             let delivery = sent.get_mut(&turn.consumer).and_then(VecDeque::pop_front);
             let delivery = delivery.expect("another consumer was given the message");
-            let message = self.reference.take_message(self.now_ms).expect("a turn is for a message");
+            let message =
+                self.reference.take_message(self.now_ms).expect("a turn is for a message");
             self.check(&delivery, message);
             self.reference.turns.took(turn, message.1.size);
             self.handed_out(turn.channel, turn.no_ack, &delivery, message, Some(turn.consumer));
