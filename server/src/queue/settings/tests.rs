@@ -105,9 +105,9 @@ fn of_two_dead_letter_settings_the_argument_counts_each_for_itself() {
     let found =
         |exchange: &str, key: Option<&str>| Some((exchange.to_owned(), key.map(str::to_owned)));
     assert_eq!(read(&[], json!({})), None);
-    assert_eq!(read(&[own.clone()], json!({})), found("own", None));
+    assert_eq!(read(std::slice::from_ref(&own), json!({})), found("own", None));
     assert_eq!(read(&[], both.clone()), found("policy", Some("policy-key")));
-    assert_eq!(read(&[own.clone()], both.clone()), found("own", Some("policy-key")));
+    assert_eq!(read(std::slice::from_ref(&own), both.clone()), found("own", Some("policy-key")));
     assert_eq!(read(&[own, own_key], both), found("own", Some("own-key")));
     let default_exchange = ("x-dead-letter-exchange", text_of(""));
     assert_eq!(read(&[default_exchange], json!({})), found("", None));
@@ -163,7 +163,7 @@ fn retry_delays_come_from_the_argument_or_else_from_the_policy() {
     };
     let argument = ("x-retry-delays", text_of("5ms,9ms"));
     assert_eq!(first_delay(&[], json!({})), None);
-    assert_eq!(first_delay(&[argument.clone()], json!({})), Some(5));
+    assert_eq!(first_delay(std::slice::from_ref(&argument), json!({})), Some(5));
     assert_eq!(first_delay(&[], json!({ "retry-delays": "7ms" })), Some(7));
     assert_eq!(first_delay(&[], json!({ "retry-delays": [8, "1s"] })), Some(8));
     assert_eq!(first_delay(&[argument], json!({ "retry-delays": "7ms" })), Some(5));

@@ -153,12 +153,12 @@ fn what_came_back_keeps_its_time() {
 fn the_oldest_messages_are_dropped_over_the_length_limit() {
     // The limit in messages and in bytes, and which are left of 1 to 5, each of one byte.
     for (max_length, max_length_bytes, left) in [
-        (Some(5), None, 1..=5),
-        (Some(2), None, 4..=5),
-        (None, Some(3), 3..=5),
-        (Some(4), Some(1), 5..=5),
-        (Some(0), None, 6..=5),
-        (None, Some(0), 6..=5),
+        (Some(5), None, 1..6),
+        (Some(2), None, 4..6),
+        (None, Some(3), 3..6),
+        (Some(4), Some(1), 5..6),
+        (Some(0), None, 6..6),
+        (None, Some(0), 6..6),
     ] {
         let limits = Rules { max_length, max_length_bytes, ..Rules::default() };
         let mut state = queue(Rules { dead_letter: dead_letter(), ..limits });
@@ -167,7 +167,7 @@ fn the_oldest_messages_are_dropped_over_the_length_limit() {
         let ready: Vec<_> = state.peek().into_iter().map(|(id, _)| id).collect();
         assert_eq!(ready, left.clone().collect::<Vec<_>>());
         let dropped: Vec<_> =
-            (1..*left.start()).map(|id| (id, Fate::Dead(Reason::MaxLen))).collect();
+            (1..left.start).map(|id| (id, Fate::Dead(Reason::MaxLen))).collect();
         assert_eq!(leaving(&mut state, BEGIN_MS), dropped);
         assert_eq!(state.counts().dropped, dropped.len() as u64);
     }
