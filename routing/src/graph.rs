@@ -31,7 +31,8 @@ pub struct Graph {
     pub(crate) exchanges: OrdMap<Name, Arc<Node>>,
     /// A set that gives back the name it holds: destinations share that allocation, see `route.rs`.
     pub(crate) queues: HashMap<Name, ()>,
-    by_destination: HashMap<Destination, OrdSet<Arc<Binding>>>,
+    /// One set for all: a set for each destination, which most often has one binding, would be ten times its size.
+    by_destination: OrdSet<(Destination, Arc<Binding>)>,
 }
 
 /// An exchange and the bindings that it is the source of.
@@ -84,7 +85,7 @@ impl Graph {
         let mut graph = Self {
             exchanges: OrdMap::new(),
             queues: HashMap::new(),
-            by_destination: HashMap::new(),
+            by_destination: OrdSet::new(),
         };
         for (name, kind, internal) in PREDECLARED {
             let exchange = Exchange::new(name, kind, true, false, internal, Arguments::default())
@@ -175,7 +176,7 @@ impl Graph {
     pub fn remove_queue(&mut self, name: &str) -> Removed {
         let mut removed = Removed::default();
         if let Some((name, ())) = self.queues.remove_with_key(name) {
-            let doomed = self.bindings_to(&Destination::Queue(name));
+            let doomed = self.bindings_to(&Destination::Queue(name)).cloned().collect();
             self.remove_bindings(doomed, &mut removed);
         }
         removed
@@ -197,7 +198,7 @@ impl Graph {
         let node = Arc::make_mut(self.exchanges.get_mut(&*binding.source).ok_or_else(missing)?);
         node.rule.insert(&binding);
         node.bindings.insert(Arc::clone(&binding));
-        self.by_destination.entry(binding.destination.clone()).or_default().insert(binding);
+        self.by_destination.insert((binding.destination.clone(), binding));
         Ok(true)
     }
 
@@ -228,9 +229,8 @@ impl Graph {
     pub fn bindings_of_destination(
         &self,
         destination: &Destination,
-    ) -> impl Iterator<Item = &Binding> {
-        let bindings = self.by_destination.get(destination);
-        bindings.into_iter().flatten().map(|binding| &**binding)
+    ) -> impl Iterator<Item = &Binding> + use<'_> {
+        self.bindings_to(destination).map(|binding| &**binding)
     }
 
     fn insert_exchange(&mut self, exchange: Exchange) {
@@ -262,8 +262,20 @@ impl Graph {
         }
     }
 
-    fn bindings_to(&self, destination: &Destination) -> Vec<Arc<Binding>> {
-        self.by_destination.get(destination).into_iter().flatten().cloned().collect()
+    fn bindings_to(
+        &self,
+        destination: &Destination,
+    ) -> impl Iterator<Item = &Arc<Binding>> + use<'_> {
+        // No binding comes before it.
+        let first = Arc::new(Binding {
+            source: "".into(),
+            destination: destination.clone(),
+            routing_key: "".into(),
+            arguments: Arguments::default(),
+        });
+        let from = self.by_destination.range((destination.clone(), first)..);
+        let destination = destination.clone();
+        from.take_while(move |(other, _)| *other == destination).map(|(_, binding)| binding)
     }
 
     /// Removes `doomed`, each exchange that is auto-deleted for want of bindings, and so on until
@@ -297,17 +309,14 @@ impl Graph {
             self.forget_destination(binding);
             removed.bindings.push((**binding).clone());
         }
-        let doomed = self.bindings_to(&Destination::Exchange(Arc::clone(&node.exchange.name)));
+        let to = Destination::Exchange(Arc::clone(&node.exchange.name));
+        let doomed = self.bindings_to(&to).cloned().collect();
         removed.exchanges.push(node.exchange.clone());
         doomed
     }
 
     fn forget_destination(&mut self, binding: &Binding) {
-        if let Some(bindings) = self.by_destination.get_mut(&binding.destination) {
-            bindings.remove(binding);
-            if bindings.is_empty() {
-                self.by_destination.remove(&binding.destination);
-            }
-        }
+        let known = (binding.destination.clone(), Arc::new(binding.clone()));
+        self.by_destination.remove(&known);
     }
 }

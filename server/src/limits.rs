@@ -39,6 +39,9 @@ pub(crate) const QUEUE_FLOW_MESSAGES: usize = 16 * 1024;
 /// How long [`QUEUE_FLOW_MESSAGES`] holds publishers up for a consumer that takes nothing at all.
 pub(crate) const QUEUE_FLOW_PATIENCE: Duration = Duration::from_millis(10);
 
+/// How long a queue has nothing to do before its task ends; the next command starts it again.
+pub(crate) const QUEUE_IDLE_BEFORE_DORMANT: Duration = Duration::from_secs(1);
+
 /// Messages that a queue asks of the store in one read.
 pub(crate) const QUEUE_LOAD_MESSAGES: usize = 1024;
 

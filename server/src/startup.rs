@@ -307,7 +307,8 @@ async fn stop_queues(node: &Node) {
     let definitions = Arc::clone(&node.registry.now());
     for vhost in definitions.vhosts.values() {
         let queues: Vec<_> = vhost.topology().queues.values().cloned().collect();
-        for queue in queues {
+        // What is dormant has delivered nothing that is still there.
+        for queue in queues.into_iter().filter(|queue| !queue.is_dormant()) {
             queue.send(Command::Stop).await.ok();
             queue.ended().await;
         }

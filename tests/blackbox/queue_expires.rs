@@ -19,18 +19,9 @@ fn declaration(name: &str) -> queue::Declare {
     }
 }
 
-/// Asks whether a queue is there in a way that is no use of it: a passive declare would be one.
-fn probe(name: &str) -> queue::Bind {
-    queue::Bind {
-        queue: name.into(),
-        exchange: "amq.direct".into(),
-        routing_key: name.into(),
-        ..Default::default()
-    }
-}
-
+/// Whether a queue is there, asked in a way that is no use of it, as a passive declare would be. Empties it.
 fn exists(broker: &Broker, name: &str) -> bool {
-    match broker.channel().call(probe(name)) {
+    match broker.channel().call(queue::Purge { queue: name.into(), ..Default::default() }) {
         Ok(_) => true,
         Err(closed) => {
             let expected = format!("NOT_FOUND - no queue '{name}' in vhost '/'");
@@ -42,6 +33,15 @@ fn exists(broker: &Broker, name: &str) -> bool {
 
 fn wait_gone(broker: &Broker, name: &str) {
     wait::until("the queue has expired", || (!exists(broker, name)).then_some(()));
+}
+
+/// Waits until an auto-delete exchange is deleted, with the last queue that is bound to it.
+fn wait_exchange_gone(broker: &Broker, name: &str) {
+    wait::until("the last binding has gone", || {
+        let passive =
+            exchange::Declare { exchange: name.into(), passive: true, ..Default::default() };
+        broker.channel().call(passive).err()
+    });
 }
 
 /// Uses a queue again and again for three of its lives; how it is used is given. It must be there still.
@@ -94,11 +94,10 @@ fn asking_it_for_a_message_is_a_use_even_in_vain() {
 fn publishing_is_not_a_use() {
     let broker = Broker::start();
     let channel = broker.channel();
-    channel.confirm_select();
     let name = broker.name("q");
     channel.declare(declaration(&name));
     wait::until("the queue expires although messages come", || {
-        channel.fill(&name, &["m"]);
+        channel.publish("", &name, "m");
         (!exists(&broker, &name)).then_some(())
     });
 }
@@ -128,16 +127,10 @@ fn it_goes_with_its_messages_also_those_that_are_unacknowledged() {
     let dead = DeadLetters::with(&broker, [("x-expires", AMQPValue::LongInt(EXPIRES_MS))]);
     dead.channel.fill(&dead.source, &["unacknowledged", "ready"]);
     let held = dead.channel.get_unacked(&dead.source);
-    let closed = wait::until("the queue has expired", || {
-        // It is exclusive, so its own connection has to ask; a refusal closes the channel.
-        let channel = dead.connection.channel();
-        let refused = channel.call(probe(&dead.source)).err();
-        if refused.is_none() {
-            channel.close();
-        }
-        refused
-    });
-    assert_eq!(closed.code, 404);
+    let exchange = broker.name("x");
+    dead.channel.exchange_with(&exchange, "fanout", table([])).unwrap();
+    dead.channel.bind(&dead.source, &exchange, "");
+    wait_exchange_gone(&broker, &exchange);
     // A late acknowledgement is no mistake, and nothing was dead-lettered.
     dead.channel.ack(held.delivery_tag);
     dead.channel.fill(&dead.target, &["the first to come"]);
@@ -153,13 +146,5 @@ fn its_bindings_go_with_it() {
     channel.declare(declaration(&name));
     channel.bind(&name, &exchange, "");
     wait_gone(&broker, &name);
-    // The exchange is deleted with its last binding.
-    wait::until("the exchange has gone too", || {
-        let passive = exchange::Declare {
-            exchange: exchange.as_str().into(),
-            passive: true,
-            ..Default::default()
-        };
-        broker.channel().call(passive).err()
-    });
+    wait_exchange_gone(&broker, &exchange);
 }

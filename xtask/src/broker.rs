@@ -14,6 +14,8 @@ use crate::paths;
 pub(crate) struct Leveret {
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where its HTTP API listens.
+    pub(crate) http: Option<SocketAddr>,
     child: Child,
     _data: tempfile::TempDir,
 }
@@ -35,17 +37,14 @@ impl Leveret {
             .spawn()
             .with_context(|| format!("cannot run {}", paths::leveret().display()))?;
         let mut lines = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
-        let address = lines
+        let (address, http) = lines
             .by_ref()
             .map_while(Result::ok)
-            .find_map(|line| {
-                let (_, rest) = line.split_once("amqp://")?;
-                rest.split([';', ',', ' ', '/']).next()?.parse().ok()
-            })
+            .find_map(|line| Some((after("amqp://", &line)?, after("http://", &line))))
             .context("leveret ended before it was ready")?;
         // What it still writes is read, so that it never waits for a full pipe.
         thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Ok(Self { address, child, _data: data })
+        Ok(Self { address, http, child, _data: data })
     }
 
     /// The process to measure.
@@ -58,6 +57,12 @@ impl Drop for Leveret {
     fn drop(&mut self) {
         stop(&mut self.child);
     }
+}
+
+/// The first address that the ready line names after `scheme`.
+fn after(scheme: &str, line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(scheme)?;
+    rest.split([';', ',', ' ', '/']).next()?.parse().ok()
 }
 
 /// Ends a process of ours with SIGTERM, and waits for it.

@@ -16,8 +16,14 @@ fn scripts() -> PathBuf {
     paths::workspace().join("tests/clients")
 }
 
-fn python() -> PathBuf {
+/// Where Python and its clients are installed.
+pub(crate) fn python() -> PathBuf {
     paths::reference().join("python")
+}
+
+/// Where the clients for Node are installed.
+pub(crate) fn node_modules() -> PathBuf {
+    scripts().join("node/node_modules")
 }
 
 /// Installs the clients unless these very versions are there already.
@@ -51,10 +57,9 @@ pub(crate) fn install() -> Result<()> {
     )
 }
 
-/// Runs every client against a broker, and counts what they checked; then the examples of the documents, one check each.
+/// Runs every client against a broker, and counts what they checked.
 pub(crate) fn round_trips(tally: &mut Tally, broker: &str, address: SocketAddr) {
     let url = format!("amqp://guest:guest@{address}/%2f");
-    let node_modules = scripts().join("node/node_modules");
     let python = python().join("bin/python");
     let clients = [
         (python.as_path(), "python", "pika_round_trip.py"),
@@ -69,34 +74,17 @@ pub(crate) fn round_trips(tally: &mut Tally, broker: &str, address: SocketAddr) 
         let ended_well = run(&mut command, &mut step);
         tally.add_step(&format!("{script} against {broker}"), step, ended_well);
     }
-    let examples = paths::workspace().join("docs/examples");
-    for (interpreter, script) in
-        [(python.as_path(), "first_message.py"), (Path::new("node"), "first_message.js")]
-    {
-        let mut command = with_limit(interpreter);
-        command.arg(examples.join(script)).arg(&url).env("NODE_PATH", &node_modules);
-        let ended_well = run(&mut command, &mut Tally::default());
-        tally.add_step(&format!("{script} against {broker}"), Tally::one(ended_well), ended_well);
-    }
-    for example in ["first_message", "rpc"] {
-        let mut command = with_limit(Path::new(env!("CARGO")));
-        command.args(["run", "--quiet", "--locked", "--package", "leveret-tests"]);
-        command.args(["--example", example, "--", &url]).current_dir(paths::workspace());
-        let ended_well = run(&mut command, &mut Tally::default());
-        let name = format!("{example}.rs against {broker}");
-        tally.add_step(&name, Tally::one(ended_well), ended_well);
-    }
 }
 
 /// A command that is ended when it takes longer than any round trip should.
-fn with_limit(program: &Path) -> Command {
+pub(crate) fn with_limit(program: &Path) -> Command {
     let mut command = Command::new("timeout");
     command.arg("300").arg(program).env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
 
 /// Runs a client and counts the checks it reports. Whether it ended well.
-fn run(command: &mut Command, step: &mut Tally) -> bool {
+pub(crate) fn run(command: &mut Command, step: &mut Tally) -> bool {
     match watch(command, |line| step.read_line(line)) {
         Ok(status) => status.success(),
         Err(error) => {

@@ -5,6 +5,7 @@ mod bench;
 mod broker;
 mod clients;
 mod command;
+mod examples;
 mod paths;
 mod reference;
 mod tally;

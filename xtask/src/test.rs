@@ -7,9 +7,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::broker::Leveret;
 use crate::command::{describe, say, watch};
+use crate::examples::Broker;
 use crate::reference::Reference;
 use crate::tally::Tally;
-use crate::{clients, paths, reference};
+use crate::{clients, examples, paths, reference};
 
 /// Runs everything. The exit code says whether all of it passed.
 pub(crate) fn run() -> ExitCode {
@@ -53,7 +54,7 @@ fn code(tally: &mut Tally) {
     check(tally, cargo(&["build", "--release", "--bin", "leveret", "--locked"]));
 }
 
-/// The black-box tests and the clients against Leveret.
+/// The black-box tests, the clients and the examples against Leveret.
 fn leveret(tally: &mut Tally, clients_installed: bool) {
     let mut blackbox = cargo(&["test", "--package", "leveret-tests", "--locked"]);
     blackbox.env("LEVERET_TEST_BROKER", "leveret").env("LEVERET_TEST_BINARY", paths::leveret());
@@ -62,7 +63,11 @@ fn leveret(tally: &mut Tally, clients_installed: bool) {
         return;
     }
     match Leveret::start() {
-        Ok(broker) => clients::round_trips(tally, "Leveret", broker.address),
+        Ok(leveret) => {
+            clients::round_trips(tally, "Leveret", leveret.address);
+            let broker = Broker { name: "Leveret", amqp: leveret.address, http: leveret.http };
+            examples::run(tally, broker, true);
+        }
         Err(error) => {
             say(format_args!("{error:#}"));
             tally.add_step("Leveret runs", Tally::default(), false);
@@ -91,6 +96,8 @@ fn rabbitmq(tally: &mut Tally, reference: &Reference, version: &str) {
     let name = format!("RabbitMQ {version}");
     tests(tally, &format!("black-box tests against {name}"), blackbox);
     clients::round_trips(tally, &name, reference.address);
+    let broker = Broker { name: &name, amqp: reference.address, http: reference.http };
+    examples::run(tally, broker, false);
 }
 
 fn cargo(arguments: &[&str]) -> Command {

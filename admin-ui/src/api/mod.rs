@@ -147,3 +147,17 @@ pub(crate) fn routes(api: Shared) -> Router {
 fn one(row: &impl Row, query: &Query) -> Response {
     Json(query.columns(row.json())).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    const PAGE: &str = include_str!("../../../docs/http-api.md");
+
+    #[test]
+    fn the_page_of_the_api_has_every_path() {
+        let missing = |(path, _): &(&str, _)| !PAGE.contains(&format!("`{path}`"));
+        let missing: Vec<&str> = table().iter().filter(|it| missing(it)).map(|it| it.0).collect();
+        assert!(missing.is_empty(), "not in docs/http-api.md: {missing:?}");
+    }
+}

@@ -24,7 +24,7 @@ pub struct ExchangeView {
     pub arguments: Object,
     /// The policy that applies to it.
     pub policy: Option<String>,
-    /// Further keys, such as `message_stats`, as they are to be sent.
+    /// Further keys, such as `message_stats` and `user_who_performed_action`, as they are to be sent.
     pub extra: Object,
 }
 

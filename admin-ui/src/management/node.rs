@@ -25,7 +25,7 @@ pub struct NodeView {
     pub exchange_types: Vec<ExchangeType>,
     /// Where it listens.
     pub listeners: Vec<Listener>,
-    /// Further keys of the overview, as they are to be sent.
+    /// Further keys of the overview, such as `message_stats` and `churn_rates`, as they are to be sent.
     pub extra: Object,
 }
 

@@ -43,7 +43,7 @@ pub struct QueueView {
     pub operator_policy: Option<String>,
     /// What the two come to.
     pub effective_policy_definition: Object,
-    /// Further keys, such as `message_stats` and `memory`, as they are to be sent. They replace keys of the same name.
+    /// Further keys, such as `node`, `message_stats` and `memory`, as they are to be sent. They replace keys of the same name.
     pub extra: Object,
 }
 

@@ -21,7 +21,7 @@ pub struct VhostView {
     pub messages_ready: u64,
     /// Messages of its queues that consumers have not acknowledged.
     pub messages_unacknowledged: u64,
-    /// Further keys, as they are to be sent.
+    /// Further keys, such as `cluster_state` and `message_stats`, as they are to be sent.
     pub extra: Object,
 }
 

@@ -1,5 +1,11 @@
 //! The HTTP API over a broker that lives in memory: one module a resource, as in `src/api`.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "where a test cannot go on it fails, and the line says where"
+)]
+
 mod answers;
 mod auth;
 mod bindings;

@@ -35,6 +35,21 @@ async fn a_connection_is_kept_for_several_requests_and_knows_its_address_until_t
     TcpStream::connect(address).await.unwrap_err();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_finish_a_head_is_let_go() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, router(Arc::new(Fake::new())), std::future::pending()));
+    for sent in ["", "GET /api/whoami HTTP/1.1\r\nhost: x\r\n"] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        // The clock moves on by itself when nothing else can happen.
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert!(!rest.starts_with(b"HTTP/1.1 200"), "{sent}");
+    }
+}
+
 async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     while !text.ends_with(end) {

@@ -1,4 +1,5 @@
-//! The regular expressions of permissions: over names and routing keys, unanchored, empty = nothing, as RabbitMQ has them.
+//! The regular expressions of permissions: over names and routing keys, unanchored. An empty one stands for the empty text, which
+//! a routing key can be and a name cannot, as in RabbitMQ.
 
 use regex::{Regex, RegexBuilder};
 
@@ -10,7 +11,7 @@ const SHOWN_CHARS: usize = 64;
 /// A permission's expression; the two usual ones need no matching.
 #[derive(Clone, Debug)]
 pub(crate) enum Pattern {
-    Nothing,
+    Empty,
     Everything,
     Matching(Regex),
 }
@@ -34,7 +35,7 @@ impl Pattern {
     /// Reads a text.
     pub(crate) fn parse(text: &str) -> Result<Pattern, InvalidPattern> {
         match text {
-            "" => return Ok(Pattern::Nothing),
+            "" => return Ok(Pattern::Empty),
             ".*" => return Ok(Pattern::Everything),
             _ => {}
         }
@@ -48,7 +49,7 @@ impl Pattern {
     /// Whether it is found in the name.
     pub(crate) fn matches(&self, name: &str) -> bool {
         match self {
-            Pattern::Nothing => false,
+            Pattern::Empty => name.is_empty(),
             Pattern::Everything => true,
             Pattern::Matching(regex) => regex.is_match(name),
         }
@@ -75,10 +76,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_are_found_anywhere_and_an_empty_one_nowhere() {
+    fn patterns_are_found_anywhere_and_an_empty_one_in_the_empty_text_only() {
         let table = [
             ("", "a", false),
-            ("", "", false),
+            ("", "", true),
             (".*", "", true),
             ("^$", "", true),
             ("^q-", "q-1", true),

@@ -19,6 +19,8 @@ pub(crate) struct UserAccess {
     /// The definitions that the rest is from.
     version: u64,
     user: Arc<User>,
+    /// Whether it could name others when it logged in: tags count from the next login, as in RabbitMQ.
+    impersonates: bool,
     permissions: Arc<Permissions>,
     /// Counts the changes of `permissions`: what was allowed by older ones is void.
     revision: u64,
@@ -36,6 +38,7 @@ impl UserAccess {
             definitions: Cache::new(Arc::clone(definitions)),
             vhost,
             version: 0,
+            impersonates: user.is_impersonator(),
             user,
             permissions,
             revision: 0,
@@ -62,15 +65,14 @@ impl UserAccess {
     }
 
     /// Refuses with 406 a message that says it is from another user, unless this one may say so.
-    pub(crate) fn check_user_id(&mut self, properties: &Properties<'_>) -> Result<(), Fault> {
+    pub(crate) fn check_user_id(&self, properties: &Properties<'_>) -> Result<(), Fault> {
         let Some(claimed) = properties.user_id() else {
             return Ok(());
         };
-        let user = self.user();
-        if claimed == &*user.name || user.is_impersonator() {
+        let actual = self.user_name();
+        if claimed == &**actual || self.impersonates {
             return Ok(());
         }
-        let actual = &user.name;
         let text =
             format!("user_id property set to '{claimed}' but authenticated user was '{actual}'");
         Err(Fault::new(ReplyCode::PreconditionFailed, text))

@@ -86,8 +86,7 @@ impl Connection {
             self.exclusive.push(queue.clone());
         }
         self.answer_after(queue.created.get().copied());
-        let status =
-            queue.ask(|reply| Command::Status { used: true, reply }).await.unwrap_or_default();
+        let status = queue.status(true).await.unwrap_or_default();
         Ok((queue.name.to_string(), status))
     }
 
@@ -120,7 +119,7 @@ impl Connection {
         }
         self.check_any(Resource::Queue(&name))?;
         let queue = self.vhost.queue(&name, self.id)?;
-        let status = queue.ask(|reply| Command::Status { used: true, reply }).await;
+        let status = queue.status(true).await;
         let gone = |_| refusals::not_found(Resource::Queue(&name), &self.vhost.name);
         let status = status.map_err(gone)?;
         Ok((name, status))

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use amq_protocol::frame::WriteContext;
+use amq_protocol::protocol::BasicProperties;
+use amq_protocol::protocol::basic::gen_properties;
 use amq_protocol::types::FieldTable;
 use leveret_persistence::{
     Committer, CommitterThread, Definitions as Records, Limits, MessageReader, sqlite,
@@ -17,6 +20,7 @@ use crate::access::password::Hash;
 use crate::access::permissions::{NamePatterns, Right, TopicPatterns};
 use crate::access::user_access::UserAccess;
 use crate::connection::ConnectionId;
+use crate::protocol::properties::Properties;
 use crate::storage::Storage;
 use crate::vhost::Vhost;
 use crate::vhost::exchanges::ExchangeDeclare;
@@ -152,6 +156,11 @@ async fn a_change_of_permissions_is_seen_by_open_connections_and_only_by_those_i
 
     registry.put_user("user", Hash::Nothing, vec!["impersonator".to_owned()]).await.unwrap();
     assert!(user.user().is_impersonator());
+    let properties = BasicProperties::default().with_user_id("another".into());
+    let raw = gen_properties(&properties)(WriteContext::from(Vec::new())).unwrap().write;
+    let properties = Properties::parse(&raw).unwrap();
+    assert!(user.check_user_id(&properties).is_err(), "tags count from the next login");
+    assert!(open("user").check_user_id(&properties).is_ok());
     assert!(user.current().0.allows(Right::Read, "q"), "its permissions stay");
 
     registry.delete_user("user").unwrap();

@@ -9,7 +9,7 @@ use super::{Refused, Registry};
 use crate::access::permissions::{TopicPatterns, TopicPermissions};
 
 impl Registry {
-    /// Gives a user permissions over the routing keys of an exchange. Says whether it had none for it.
+    /// Gives a user permissions over the routing keys of an exchange. Says whether it had none in the vhost, as RabbitMQ does.
     pub(crate) async fn put_topic_permission(
         &self,
         user: &str,
@@ -27,7 +27,8 @@ impl Registry {
             let record = topic_permission_record(&user.name, &vhost.name, exchange, &parsed.texts);
             change.rows.push(Change::PutTopicPermission(record));
             let mut permissions = permissions_in(&user, &vhost.name);
-            let is_new = permissions.topics.insert(exchange.into(), parsed).is_none();
+            let is_new = permissions.topics.is_empty();
+            permissions.topics.insert(exchange.into(), parsed);
             set_permissions(&mut user, Arc::clone(&vhost.name), permissions);
             change.put_user(user);
             Ok(is_new)

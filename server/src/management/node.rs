@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use leveret_admin_ui::management::{Error, ExchangeType, Node, NodeView, Object, Totals};
 
 use super::Managed;
-use crate::queue::Command;
 use crate::vhost::Vhost;
 
 /// The release whose behaviour this broker follows. Clients that look at the version of the API want one they know.
@@ -89,7 +88,7 @@ pub(super) async fn messages(vhost: &Vhost) -> Messages {
     let queues: Vec<_> = vhost.topology().queues.values().cloned().collect();
     let mut messages = Messages::default();
     for queue in queues {
-        let status = queue.ask(|reply| Command::Status { used: false, reply }).await;
+        let status = queue.status(false).await;
         let status = status.unwrap_or_default();
         messages.ready += status.ready as u64;
         messages.unacknowledged += status.unacked as u64;

@@ -16,7 +16,7 @@ use crate::vhost::admission::admit;
 use crate::vhost::dispatch::{Outgoing, Verdict, dispatch};
 use crate::vhost::publish::{Route, Router, Wishes};
 use crate::vhost::relay::batch_of;
-use crate::vhost::reply_to::REPLY_TO;
+use crate::vhost::reply_to::{REPLY_TO, ReplyTo};
 
 impl Managed {
     /// Publishes and waits until it is durable. Says whether it reached a queue.
@@ -28,6 +28,12 @@ impl Managed {
         publication: Publication,
     ) -> Result<bool, Error> {
         let outgoing = self.outgoing(by, vhost, exchange, &publication)?;
+        let key = publication.routing_key.as_bytes();
+        if exchange.is_empty() && ReplyTo::is_address(key) {
+            let waiting = vhost.reply_to.is_waiting(key);
+            vhost.reply_to.send(key, outgoing.message);
+            return Ok(waiting);
+        }
         let routed = outgoing.route.is_routed;
         let mut messages = [outgoing];
         let storage = &vhost.storage;
@@ -77,7 +83,7 @@ impl Managed {
 
 fn route(
     vhost: &Vhost,
-    mut access: UserAccess,
+    access: UserAccess,
     exchange: &str,
     routing_key: &str,
     raw: &[u8],

@@ -97,7 +97,7 @@ impl Queues for Managed {
 
 /// A queue as it is now; none if its task has ended.
 async fn view(vhost: &Vhost, queue: &Arc<Queue>) -> Option<QueueView> {
-    let status = queue.ask(|reply| Command::Status { used: false, reply }).await.ok()?;
+    let status = queue.status(false).await.ok()?;
     let policy = queue.policy.load_full();
     Some(QueueView {
         vhost: vhost.name.to_string(),

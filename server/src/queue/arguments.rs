@@ -387,4 +387,6 @@ fn shown(value: &AMQPValue) -> String {
 }
 
 #[cfg(test)]
+mod documentation;
+#[cfg(test)]
 mod tests;

@@ -212,6 +212,7 @@ impl Consumers {
     }
 
     /// The consumer whose turn it is, if any has room; counts one delivery of `bytes` against it.
+    #[inline]
     pub(crate) fn take_turn(&mut self, bytes: usize) -> Option<Arc<ConsumerSpec>> {
         for (_, ring) in &mut self.rings {
             while let Some(id) = ring.pop_front() {
@@ -270,6 +271,12 @@ impl Consumers {
         consumer.spec.timeout_ms.or(rules.consumer_timeout_ms)
     }
 
+    /// The shortest such time of any consumer.
+    pub(crate) fn shortest_timeout(&self, rules: &Rules) -> Option<u64> {
+        let each = self.all.iter().filter_map(|consumer| consumer.spec.timeout_ms);
+        each.chain(rules.consumer_timeout_ms).min()
+    }
+
     /// Whether any consumer is limited in that.
     pub(crate) fn any_timeout(&self, rules: &Rules) -> bool {
         let limited = |consumer: &Consumer| consumer.spec.timeout_ms.is_some();
@@ -308,6 +315,7 @@ impl Consumers {
     }
 
     /// Adds to the deliveries that the next [`Consumers::flush`] sends to a consumer.
+    #[inline]
     pub(crate) fn gather(&mut self, id: ConsumerId, delivery: Delivery) {
         if let Some(consumer) = self.all.iter_mut().find(|c| c.spec.id == id) {
             consumer.out.push(delivery);

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use leveret_persistence::{Message, Ticket};
 
 use super::consumers::{ConsumerSpec, Delivery};
-use super::entry::{Entry, Kept, Mark};
+use super::entry::{Entry, Kept, Mark, body_len};
 use super::groups::{Group, Holder, group_of};
 use super::lane::Next;
-use super::rules::QueueType;
+use super::rules::Rules;
 use super::state::{Got, Load, State};
 use super::unacked::{Session, Unacked};
 use crate::connection::ChannelId;
 use crate::protocol::death::Reason;
 use crate::protocol::rewrite::with_header_number;
+use crate::stamp;
 use crate::vhost::dispatch::without_blind_copies;
 
 /// What the state machine is told of the world when it delivers.
@@ -101,6 +102,7 @@ impl State {
     }
 
     /// The next message that is not too old.
+    #[inline]
     fn next_message(&mut self, moment: Moment) -> Next {
         loop {
             match self.ready.pop() {
@@ -118,6 +120,7 @@ impl State {
     }
 
     /// Whether it is too old. What has just come may be delivered whatever its TTL: 0 means at once or never.
+    #[inline]
     fn is_expired(&self, entry: &Entry, now_ms: u64) -> bool {
         let is_new =
             self.batch_first.is_some_and(|first| entry.id >= first) && !entry.mark.redelivered;
@@ -218,6 +221,7 @@ impl State {
         Err(Got::Empty)
     }
 
+    #[inline]
     fn deliver(
         &mut self,
         entry: Entry,
@@ -231,6 +235,7 @@ impl State {
     }
 
     /// Turns a message into a delivery; remembers it if it needs an acknowledgement.
+    #[inline]
     fn hand_out(
         &mut self,
         entry: Entry,
@@ -240,21 +245,21 @@ impl State {
         moment: Moment,
     ) -> Delivery {
         self.delivered_to = self.delivered_to.max(entry.id);
-        let (id, redelivered) = (entry.id, entry.mark.redelivered);
-        let message = as_delivered(&entry.message, entry.mark, self.rules.kind);
+        let Entry { id, message, ticket, mark, .. } = entry;
+        let redelivered = mark.redelivered;
         if recipient.no_ack {
-            if entry.ticket.is_some() {
+            if ticket.is_some() {
                 self.effects.settled.push(id);
             }
+            let message = as_delivered(message, mark, &self.rules);
             return Delivery { id, number: 0, redelivered, message };
         }
-        let stored = entry.ticket.is_some_and(|ticket| ticket <= moment.committed);
-        let mut kept = Kept::from(entry);
+        let stored = ticket.is_some_and(|ticket| ticket <= moment.committed);
+        let body_len = body_len(&message);
         // It may stay unacknowledged for long: it must not hold the read buffer it came in.
-        kept.message = match kept.message {
-            Some(message) if !(short_of_memory && stored) => Some(message.compact()),
-            _ => None,
-        };
+        let kept = (!(short_of_memory && stored)).then(|| message.compact());
+        let kept = Kept { id, message: kept, ticket, mark, body_len };
+        let message = as_delivered(message, mark, &self.rules);
         self.unacked_bytes += kept.cost();
         if let Some(group) = &group {
             self.groups.delivered(group, recipient.holder());
@@ -307,19 +312,21 @@ impl State {
 }
 
 /// The message as it is delivered: without `BCC`, and from the second time on with the headers that say how often it came
-/// back. RabbitMQ has two of them, on quorum queues.
-fn as_delivered(message: &Message, mark: Mark, kind: QueueType) -> Message {
-    let message = without_blind_copies(message);
-    let is_quorum = kind == QueueType::Quorum;
-    let [acquired, deliveries] =
-        [mark.acquired, mark.deliveries].map(|count| if is_quorum { count } else { 0 });
-    if acquired == 0 && deliveries == 0 && mark.retries == 0 {
+/// back. `x-acquired-count` is RabbitMQ's on quorum queues, which other queues have no use for.
+#[inline]
+fn as_delivered(message: Message, mark: Mark, rules: &Rules) -> Message {
+    let message = match message.stamp().flags & stamp::BLIND_COPIES {
+        0 => message,
+        _ => without_blind_copies(&message),
+    };
+    let acquired = if rules.counts_acquired { mark.acquired } else { 0 };
+    if acquired == 0 && mark.deliveries == 0 && mark.retries == 0 {
         return message;
     }
     let mut properties = message.properties().to_vec();
     for (name, count) in [
         ("x-acquired-count", acquired),
-        ("x-delivery-count", deliveries),
+        ("x-delivery-count", mark.deliveries),
         ("x-retry-count", mark.retries),
     ] {
         if count > 0 {

@@ -134,6 +134,7 @@ impl Lane {
     }
 
     /// Adds a message that has just been published.
+    #[inline]
     pub(crate) fn push(&mut self, entry: Entry) {
         self.count_in(&entry);
         let part = if self.paged_min.is_none() && self.tail.is_empty() {
@@ -157,6 +158,7 @@ impl Lane {
     }
 
     /// Takes the message with the smallest id.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Next {
         if self.head.is_empty() && self.paged_min.is_none() {
             std::mem::swap(&mut self.head, &mut self.tail);
@@ -327,11 +329,13 @@ impl Lane {
         all
     }
 
+    #[inline]
     fn count_in(&mut self, entry: &Entry) {
         self.bytes += entry.cost();
         self.body_bytes += u64::from(body_len(&entry.message));
     }
 
+    #[inline]
     fn count_out(&mut self, entry: &Entry) {
         self.bytes -= entry.cost();
         self.body_bytes -= u64::from(body_len(&entry.message));

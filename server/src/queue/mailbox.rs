@@ -93,6 +93,11 @@ impl Receiver {
         true
     }
 
+    /// Whether nothing waits to be taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.commands().is_empty()
+    }
+
     /// Lets nothing more in. What is there can still be taken.
     pub(crate) fn close(&self) {
         let _commands = self.0.commands();

@@ -4,6 +4,7 @@ pub(crate) mod arguments;
 pub(crate) mod consumers;
 pub(crate) mod delay;
 mod dispatch;
+mod dormancy;
 pub(crate) mod dying;
 pub(crate) mod entry;
 pub(crate) mod flow;
@@ -39,6 +40,7 @@ use crate::connection::{ChannelId, ConnectionId};
 use crate::vhost::gate::Gate;
 use crate::vhost::policy::Effective;
 use consumers::{ConsumeError, ConsumerId, ConsumerSpec};
+pub(crate) use dormancy::Dormancy;
 use entry::Entry;
 use flow::Flow;
 use mailbox::Mailbox;
@@ -76,6 +78,8 @@ pub(crate) struct Queue {
     /// Whether publishers are to wait.
     pub(crate) flow: Arc<Flow>,
     pub(crate) inbox: Inbox,
+    /// Whether it has a task now.
+    pub(crate) dormancy: Dormancy,
 }
 
 /// The two ways to a queue's task. What publishers send may have to wait for consumers and for the store; what
@@ -222,13 +226,17 @@ impl Queue {
             | Command::Status { .. }
             | Command::Stop => &self.inbox.ordered,
         };
-        inbox.send(command).await.map_err(|_| QueueGone)
+        inbox.send(command).await.map_err(|_| QueueGone)?;
+        self.dormancy.wake();
+        Ok(())
     }
 
     /// Hands over published messages; gives them back if the queue is gone.
     pub(crate) async fn publish(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
         let sent = self.inbox.ordered.send(Command::Publish(entries)).await;
-        sent.map_err(entries_of)
+        sent.map_err(entries_of)?;
+        self.dormancy.wake();
+        Ok(())
     }
 
     /// Hands a command over and waits for its reply.
@@ -239,6 +247,24 @@ impl Queue {
         let (reply, answer) = oneshot::channel();
         self.send(command(reply)).await?;
         answer.await.map_err(|_| QueueGone)
+    }
+
+    /// How it is. `used`: somebody declares it, which counts against `x-expires`. A queue without a task need not be woken for it.
+    pub(crate) async fn status(&self, used: bool) -> Result<Status, QueueGone> {
+        let idle = self.dormancy.residue(|residue| Status {
+            counts: residue.counts,
+            publishers: residue.publisher_counts(),
+            ..Status::default()
+        });
+        match idle {
+            Some(status) => Ok(status),
+            None => self.ask(|reply| Command::Status { used, reply }).await,
+        }
+    }
+
+    /// Whether it has nothing to do, and so no task.
+    pub(crate) fn is_dormant(&self) -> bool {
+        self.dormancy.is_asleep()
     }
 
     /// Waits until its task has ended.
@@ -297,6 +323,7 @@ impl Queue {
             gate: Arc::new(Gate::open(u64::from(id))),
             flow: Arc::default(),
             inbox: Inbox { ordered, feedback },
+            dormancy: Dormancy::default(),
         };
         (Arc::new(queue), ordered_commands, feedback_commands)
     }

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::retry::Schedule;
-use super::rules::{DeadLetter, Keeps, QueueType, Rules};
+use super::rules::{DeadLetter, Keeps, Rules};
 use super::state::Outcome;
 use world::World;
 
@@ -137,7 +137,7 @@ fn rules() -> impl Strategy<Value = Rules> {
     )
         .prop_map(
             |(
-                (is_quorum, single_active_consumer),
+                (counts_acquired, single_active_consumer),
                 keeps,
                 priorities,
                 ttl_ms,
@@ -153,7 +153,7 @@ fn rules() -> impl Strategy<Value = Rules> {
                 // Nobody can limit what a delayed exchange keeps.
                 let limits = if keeps == Keeps::UntilDue { Rules::default() } else { limits };
                 Rules {
-                    kind: if is_quorum { QueueType::Quorum } else { QueueType::Classic },
+                    counts_acquired,
                     single_active_consumer,
                     keeps,
                     dead_letter,

@@ -46,6 +46,7 @@ impl Ready {
     }
 
     /// Adds a message that has just been published.
+    #[inline]
     pub(crate) fn push(&mut self, entry: Entry) {
         self.lane(entry.mark.priority).push(entry);
     }
@@ -61,6 +62,7 @@ impl Ready {
     }
 
     /// Takes the message with the smallest id of the highest priority.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Next {
         while let Some(mut lane) = self.higher.last_entry() {
             match lane.get_mut().pop() {

@@ -14,8 +14,6 @@ use crate::stamp;
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Rules {
-    /// `x-queue-type`.
-    pub(crate) kind: QueueType,
     /// Deleted when its last consumer leaves.
     pub(crate) auto_delete: bool,
     /// `x-single-active-consumer`.
@@ -41,6 +39,8 @@ pub(crate) struct Rules {
     pub(crate) default_priority: u8,
     /// `x-delivery-limit`: how often a message may come back as failed.
     pub(crate) delivery_limit: Option<u32>,
+    /// Whether deliveries say how often a message came back for whatever reason (`x-acquired-count`), as on quorum queues.
+    pub(crate) counts_acquired: bool,
     /// `x-consumer-timeout` in milliseconds.
     pub(crate) consumer_timeout_ms: Option<u64>,
     /// `x-retry-delays`.
@@ -111,6 +111,7 @@ pub(crate) struct DeadLetter {
 impl Rules {
     /// When a message that is in this queue expires, in milliseconds since the Unix epoch: the smaller of the queue's TTL and
     /// its own `expiration`.
+    #[inline]
     pub(crate) fn expiry(&self, message: &Message) -> u64 {
         let stamp = message.stamp();
         // What exchanges keep lives on in its own time. And the store has not always noted arrivals.
@@ -126,6 +127,7 @@ impl Rules {
     }
 
     /// The lane of a message: its priority, capped.
+    #[inline]
     pub(crate) fn priority(&self, message: &Message) -> u8 {
         if self.max_priority == 0 { 0 } else { self.priority_of(message.properties()) }
     }

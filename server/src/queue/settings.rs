@@ -32,7 +32,6 @@ pub(crate) fn rules(
     };
     let ms = |value: &Value| value.as_u64();
     Rules {
-        kind,
         auto_delete,
         single_active_consumer: settings.flag("x-single-active-consumer"),
         keeps: Keeps::ForClients,
@@ -53,6 +52,7 @@ pub(crate) fn rules(
         max_priority,
         default_priority,
         delivery_limit: settings.delivery_limit(),
+        counts_acquired: kind == QueueType::Quorum,
         consumer_timeout_ms: settings.number("x-consumer-timeout"),
         retry: settings.retry(),
         group_header: settings.group_header(),

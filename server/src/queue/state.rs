@@ -99,6 +99,22 @@ pub(crate) struct Counts {
     pub(crate) retried: u64,
 }
 
+/// What is left of a queue that has nothing to do.
+#[derive(Debug, Default)]
+pub(crate) struct Residue {
+    delivered_to: MessageId,
+    numbers_from: u64,
+    pub(crate) counts: Counts,
+    sequences: Option<Box<Sequences>>,
+}
+
+impl Residue {
+    /// What numbering publishers have sent.
+    pub(crate) fn publisher_counts(&self) -> sequences::Counts {
+        self.sequences.as_ref().map(|sequences| sequences.totals()).unwrap_or_default()
+    }
+}
+
 /// How much a queue that refuses messages still takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Room {
@@ -157,6 +173,36 @@ impl State {
             used_ms: now_ms,
             ..State::default()
         }
+    }
+
+    /// A queue that had nothing to do.
+    pub(crate) fn resumed(rules: Rules, residue: Residue, now_ms: u64) -> State {
+        let Residue { delivered_to, numbers_from, counts, sequences } = residue;
+        let state = State::new(rules, Backlog::default(), now_ms);
+        State { delivered_to, numbers_from, counts, sequences, ..state }
+    }
+
+    /// What is to be remembered of it until it has something to do again.
+    pub(crate) fn into_residue(self) -> Residue {
+        let State { delivered_to, numbers_from, counts, sequences, .. } = self;
+        Residue { delivered_to, numbers_from, counts, sequences }
+    }
+
+    /// Whether it has no messages, no consumers and nothing to wait for.
+    pub(crate) fn has_nothing_to_do(&self) -> bool {
+        self.ready_count() == 0
+            && self.sessions.is_empty()
+            && self.consumers.is_empty()
+            && self.waiting.len() == 0
+            && self.dying.len() == 0
+            && self.loading.is_none()
+            && self.measuring.is_none()
+            && self.rules.expires_ms.is_none()
+    }
+
+    /// Whether messages have come since the last delivery.
+    pub(crate) fn has_new_messages(&self) -> bool {
+        self.batch_first.is_some()
     }
 
     /// Other rules from now on: a policy has changed.

@@ -12,12 +12,13 @@ use tokio::time;
 
 use super::consumers::ConsumerSpec;
 use super::dispatch::Moment;
+use super::dormancy::Parts;
 use super::dying::Leaving;
 use super::flow::Flow;
 use super::mailbox::{Mailbox, Receiver};
 use super::recovered::Backlog;
 use super::rules::Rules;
-use super::state::{Got, State};
+use super::state::{Got, Residue, State};
 use super::{
     Command, GetReply, Inbox, Queue, Status, Unreadable, WaitingMessage, entries_of, extend_ranges,
     ranges,
@@ -25,7 +26,8 @@ use super::{
 use crate::clock;
 use crate::connection::{ChannelId, Event};
 use crate::limits::{
-    QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_INBOX_BATCHES, QUEUE_LOAD_BYTES,
+    QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_IDLE_BEFORE_DORMANT, QUEUE_INBOX_BATCHES,
+    QUEUE_LOAD_BYTES,
 };
 use crate::storage::{Storage, Written, awaited};
 use crate::vhost::Vhost;
@@ -37,7 +39,8 @@ type Loaded = Result<Found, ReadError>;
 /// Messages on their way to other queues: gives back those that were refused, and how many there were in all.
 type Carried = Pin<Box<dyn Future<Output = (usize, Vec<Leaving>)> + Send>>;
 
-/// Starts the task of a queue with the backlog that the store kept for it; `handle` is completed with its inbox.
+/// Makes a queue over the backlog that the store kept for it; `handle` is completed with its inbox. One without a backlog has no
+/// task until somebody wants something of it.
 pub(crate) fn start(
     rules: Rules,
     backlog: Backlog,
@@ -47,35 +50,32 @@ pub(crate) fn start(
 ) -> Arc<Queue> {
     let (ordered, ordered_commands) = Mailbox::new(QUEUE_INBOX_BATCHES);
     let (feedback, feedback_commands) = Mailbox::new(QUEUE_INBOX_BATCHES);
-    let flow = Arc::<Flow>::default();
-    let queue = Arc::new(handle(Inbox { ordered, feedback }, Arc::clone(&flow)));
-    let task = Task {
-        id: queue.id,
-        name: Arc::clone(&queue.name),
-        stored: queue.stored,
-        state: State::new(rules, backlog, clock::now_ms()),
-        flow,
+    let queue = Arc::new(handle(Inbox { ordered, feedback }, Arc::default()));
+    let parts = Parts {
+        queue: Arc::downgrade(&queue),
         storage,
         vhost,
         ordered: ordered_commands,
         feedback: feedback_commands,
-        load: None,
-        measure: None,
-        carried: None,
-        paging: None,
         has_paged_out: false,
-        waiting_gets: VecDeque::new(),
-        counted_memory: 0,
-        end: None,
+        residue: Residue::default(),
     };
-    tokio::spawn(task.run());
+    let state = State::new(rules, backlog, clock::now_ms());
+    if state.has_nothing_to_do() {
+        // Nobody knows the queue yet: nothing can have come.
+        queue.dormancy.sleep(Box::new(parts)).ok();
+    } else {
+        tokio::spawn(Box::new(Task::new(&queue, parts, state)).run());
+    }
     queue
 }
 
-struct Task {
+/// See the module.
+pub(super) struct Task {
     id: QueueId,
     name: leveret_routing::Name,
     stored: bool,
+    queue: Weak<Queue>,
     state: State,
     flow: Arc<Flow>,
     storage: Storage,
@@ -110,14 +110,50 @@ enum End {
 }
 
 impl Task {
-    async fn run(mut self) {
+    fn new(queue: &Arc<Queue>, parts: Parts, state: State) -> Task {
+        Task {
+            id: queue.id,
+            name: Arc::clone(&queue.name),
+            stored: queue.stored,
+            queue: parts.queue,
+            state,
+            flow: Arc::clone(&queue.flow),
+            storage: parts.storage,
+            vhost: parts.vhost,
+            ordered: parts.ordered,
+            feedback: parts.feedback,
+            load: None,
+            measure: None,
+            carried: None,
+            paging: None,
+            has_paged_out: parts.has_paged_out,
+            waiting_gets: VecDeque::new(),
+            counted_memory: 0,
+            end: None,
+        }
+    }
+
+    /// The task of a queue that had nothing to do; none if nobody has the queue any more.
+    pub(super) fn from_parts(mut parts: Parts) -> Option<Box<Task>> {
+        let queue = parts.queue.upgrade()?;
+        let residue = std::mem::take(&mut parts.residue);
+        let rules = queue.rules.load().as_ref().clone();
+        let state = State::resumed(rules, residue, clock::now_ms());
+        Some(Box::new(Task::new(&queue, parts, state)))
+    }
+
+    /// Boxed by the caller: as an argument of its own future it would take its size twice.
+    pub(super) async fn run(mut self: Box<Self>) {
         let mut feedback = Vec::new();
         let mut ordered = Vec::new();
+        // What a restart found may have expired, or be due.
+        self.deliver();
         while self.end.is_none() {
             // An inbox that is never empty must not keep the thread from others.
             tokio::task::consume_budget().await;
             let takes_publishes = self.paging.is_none();
             let deadline = self.state.next_deadline();
+            let is_idle = self.is_idle();
             tokio::select! {
                 biased;
                 () = self.feedback.receive(&mut feedback, QUEUE_BATCH_COMMANDS) => {}
@@ -139,6 +175,12 @@ impl Task {
                 () = time::sleep(QUEUE_FLOW_PATIENCE), if self.flow.is_held() => {
                     self.state.stall_consumers();
                 }
+                () = time::sleep(QUEUE_IDLE_BEFORE_DORMANT), if is_idle => {
+                    match self.fall_asleep() {
+                        Ok(()) => return,
+                        Err(awake) => self = awake,
+                    }
+                }
             }
             for command in feedback.drain(..).chain(ordered.drain(..)) {
                 self.handle(command);
@@ -153,6 +195,34 @@ impl Task {
             }
         }
         self.drain().await;
+    }
+
+    fn is_idle(&self) -> bool {
+        self.state.has_nothing_to_do()
+            && self.carried.is_none()
+            && self.paging.is_none()
+            && self.waiting_gets.is_empty()
+    }
+
+    /// Ends for want of work: the next command starts the queue's task again. Gives the task back if there is one already.
+    fn fall_asleep(self: Box<Self>) -> Result<(), Box<Task>> {
+        let Some(queue) = self.queue.upgrade() else {
+            // Nobody can send it anything any more.
+            return Ok(());
+        };
+        let Task { queue: weak, state, storage, vhost, ordered, feedback, has_paged_out, .. } =
+            *self;
+        storage.memory_changed(self.counted_memory, 0);
+        let residue = state.into_residue();
+        let parts =
+            Parts { queue: weak, storage, vhost, ordered, feedback, has_paged_out, residue };
+        match queue.dormancy.sleep(Box::new(parts)) {
+            Ok(()) => Ok(()),
+            Err(parts) => match Task::from_parts(*parts) {
+                Some(task) => Err(task),
+                None => Ok(()),
+            },
+        }
     }
 
     fn handle(&mut self, command: Command) {
@@ -173,6 +243,10 @@ impl Task {
                 self.state.close_channel(channel, clock::now_ms());
             }
             Command::Get { channel, no_ack, reply } => {
+                if self.state.has_new_messages() {
+                    // What the limits do not let stay is not there to be had.
+                    self.deliver();
+                }
                 self.waiting_gets.push_back((channel, no_ack, reply));
                 self.answer_gets();
             }
@@ -180,7 +254,10 @@ impl Task {
                 self.state.window_freed(id, messages, bytes);
             }
             Command::ChannelFreed { channel } => self.state.channel_freed(channel),
-            Command::Purge { reply } => drop(reply.send(self.state.purge())),
+            Command::Purge { reply } => {
+                self.deliver();
+                reply.send(self.state.purge()).ok();
+            }
             Command::Delete { if_unused, if_empty, reply } => {
                 let verdict = self.state.may_delete(if_unused, if_empty);
                 let verdict = verdict.map(|()| self.delete());

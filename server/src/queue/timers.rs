@@ -129,7 +129,11 @@ impl State {
     /// Takes back what consumers have held for too long, and takes the consumers off the queue.
     fn time_out_consumers(&mut self, now_ms: u64) {
         let mut late = Vec::new();
-        let mut next_ms = now_ms.saturating_add(CONSUMER_TIMEOUT_STEP_MS);
+        // What is delivered from now on is due no sooner than the shortest time-out.
+        let shortest_ms = self.consumers.shortest_timeout(&self.rules);
+        let step_ms = shortest_ms
+            .map_or(CONSUMER_TIMEOUT_STEP_MS, |ms| ms.clamp(1, CONSUMER_TIMEOUT_STEP_MS));
+        let mut next_ms = now_ms.saturating_add(step_ms);
         for session in self.sessions.values() {
             for unacked in session.iter() {
                 let timeout_ms =

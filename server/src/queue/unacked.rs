@@ -50,6 +50,7 @@ impl Session {
     }
 
     /// Remembers the delivery with [`Session::next_number`].
+    #[inline]
     pub(crate) fn push(&mut self, unacked: Unacked) {
         self.slots.push_back(Some(unacked));
         self.live += 1;
@@ -66,6 +67,7 @@ impl Session {
     }
 
     /// Takes out the deliveries of `range` that are not settled yet.
+    #[inline]
     pub(crate) fn take(&mut self, range: DeliveryRange, mut each: impl FnMut(Unacked)) {
         let end = range.last.saturating_add(1).min(self.next_number());
         let mut number = range.first.max(self.base);

@@ -52,6 +52,7 @@ impl Outgoing {
 }
 
 /// The message as anyone may see it: without the `BCC` that it keeps for its dead letters.
+#[inline]
 pub(crate) fn without_blind_copies(message: &Message) -> Message {
     if message.stamp().flags & stamp::BLIND_COPIES == 0 {
         return message.clone();

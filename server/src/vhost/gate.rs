@@ -1,9 +1,9 @@
 //! The gate before a queue or exchange that does not take every message: one with a limit that refuses, or one that knows
 //! duplicates. Whoever publishes through it holds it from its decision until the store has been given the messages, so that two
-//! publishers never decide on the same room or the same key (docs/decisions/0008). Passed by [`super::admission`].
+//! publishers never decide on the same room or the same key (docs/decisions/0009). Passed by [`super::admission`].
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use amq_protocol::types::{AMQPValue, FieldTable};
 use leveret_persistence::RememberedKey;
@@ -24,7 +24,7 @@ pub(crate) struct Gate {
     refuses: AtomicBool,
     deduplication: Option<Deduplication>,
     /// For those that deduplicate nothing: whose turn it is.
-    turn: Arc<Mutex<Option<Dedup>>>,
+    turn: OnceLock<Arc<Mutex<Option<Dedup>>>>,
     duplicates: AtomicU64,
 }
 
@@ -85,7 +85,10 @@ impl Gate {
             known.restore(keys.into_iter().map(|found| (found.key.into(), until(found.until_ms))));
             known
         });
-        let turn = Arc::new(Mutex::new(known));
+        let turn = OnceLock::new();
+        if known.is_some() {
+            turn.get_or_init(|| Arc::new(Mutex::new(known)));
+        }
         Gate {
             id,
             refuses: AtomicBool::new(false),
@@ -115,7 +118,8 @@ impl Gate {
 
     /// Waits for one's turn.
     pub(crate) async fn pass(&self) -> Turn {
-        Arc::clone(&self.turn).lock_owned().await
+        // Most gates are never closed, and need no place to wait.
+        Arc::clone(self.turn.get_or_init(Arc::default)).lock_owned().await
     }
 
     pub(crate) fn count_duplicate(&self) {

@@ -39,6 +39,10 @@ impl Vhost {
         tokio::spawn(async move {
             for (queue, _) in changed {
                 let rules = queue.rules.load_full();
+                // One without a task looks at its rules when it gets one, unless they are why it needs one.
+                if queue.is_dormant() && rules.expires_ms.is_none() {
+                    continue;
+                }
                 queue.send(Command::Rules(Box::new(rules.as_ref().clone()))).await.ok();
             }
         });

@@ -1,6 +1,6 @@
 //! Queues of a vhost: declare, look up, delete.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use amq_protocol::types::FieldTable;
 use arc_swap::ArcSwap;
@@ -19,7 +19,7 @@ use crate::queue::arguments::{self, integer_of};
 use crate::queue::recovered::Backlog;
 use crate::queue::rules::{Keeps, Overflow, QueueType, Rules};
 use crate::queue::state::DeleteRefusal;
-use crate::queue::{self, Command, Queue, settings};
+use crate::queue::{self, Command, Dormancy, Queue, settings};
 
 /// What `queue.declare` asks for.
 #[derive(Debug)]
@@ -177,11 +177,12 @@ impl Vhost {
             owner,
             arguments,
             created: OnceLock::new(),
-            rules: ArcSwap::from_pointee(rules),
-            policy: ArcSwap::from_pointee(policy),
+            rules: ArcSwap::new(shared(rules, &PLAIN_RULES)),
+            policy: ArcSwap::new(shared(policy, &NO_POLICY)),
             gate: Arc::new(gate),
             flow,
             inbox,
+            dormancy: Dormancy::default(),
         })
     }
 
@@ -274,6 +275,14 @@ impl Definition {
             }
         }
     }
+}
+
+/// Most queues have no arguments and follow no policy: they share what says so.
+static PLAIN_RULES: LazyLock<Arc<Rules>> = LazyLock::new(Arc::default);
+static NO_POLICY: LazyLock<Arc<Effective>> = LazyLock::new(Arc::default);
+
+fn shared<T: PartialEq>(value: T, plain: &Arc<T>) -> Arc<T> {
+    if value == **plain { Arc::clone(plain) } else { Arc::new(value) }
 }
 
 fn queue_gate(id: QueueId, arguments: &FieldTable, stored: bool, keys: Vec<RememberedKey>) -> Gate {

@@ -2,12 +2,19 @@
 
 mod alarms;
 mod crash;
+mod dead_letter_safety;
+mod deduplication;
+mod exchange_delayed;
 mod hostile;
 mod large_bodies;
 mod limits;
+mod message_groups;
 mod restart;
 mod restart_definitions;
+mod restart_queues;
 mod restart_topology;
+mod retry_delays;
+mod sequences;
 mod shutdown;
 mod startup;
 mod store_failure;

@@ -15,7 +15,7 @@ use crate::queue::dispatch::Moment;
 use crate::queue::dying::Leaving;
 use crate::queue::entry::{Entry, NEVER};
 use crate::queue::recovered::Backlog;
-use crate::queue::rules::{Keeps, QueueType, Rules};
+use crate::queue::rules::{Keeps, Rules};
 use crate::queue::state::{Got, Outcome, State};
 use crate::queue::testing::{self, channel};
 use crate::queue::unacked::DeliveryRange;
@@ -471,10 +471,9 @@ impl World {
         assert_eq!((delivery.id, delivery.redelivered), (id, known.redelivered));
         check_body(id, known.body, &delivery.message);
         let properties = Properties::parse(delivery.message.properties()).unwrap();
-        let is_quorum = self.rules.kind == QueueType::Quorum;
         for (name, count, is_told) in [
-            ("x-acquired-count", known.acquired, is_quorum),
-            ("x-delivery-count", known.deliveries, is_quorum),
+            ("x-acquired-count", known.acquired, self.rules.counts_acquired),
+            ("x-delivery-count", known.deliveries, true),
             ("x-retry-count", known.retries, true),
         ] {
             let expected = (is_told && count > 0).then(|| AMQPValue::LongLongInt(count.into()));

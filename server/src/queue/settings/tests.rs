@@ -151,7 +151,7 @@ fn priorities_are_asked_for_on_classic_and_always_there_on_quorum_queues() {
             argument.map(|value| ("x-max-priority", int(value))).into_iter().collect();
         let rules = merged(kind, &pairs, &json!({}));
         assert_eq!((rules.max_priority, rules.default_priority), expected);
-        assert_eq!(rules.kind, kind);
+        assert_eq!(rules.counts_acquired, kind == Quorum);
     }
 }
 
