@@ -39,3 +39,56 @@ fn header(properties: &[u8]) -> Option<i64> {
     let mut fields = properties.header_fields();
     fields.find(|field| field.name == X_DELAY.as_bytes())?.view().integer()
 }
+
+#[cfg(test)]
+mod tests {
+    use amq_protocol::types::AMQPValue;
+
+    use super::super::testing::with_header;
+    use super::*;
+
+    #[test]
+    fn a_message_is_due_after_its_delay_from_its_arrival() {
+        let huge = DELAY_MAX_MS.cast_signed() + 1;
+        for (value, expected) in [
+            (AMQPValue::LongInt(500), 1500),
+            (AMQPValue::ShortShortInt(5), 1005),
+            (AMQPValue::LongLongInt(huge), 1000 + DELAY_MAX_MS),
+            (AMQPValue::LongLongInt(i64::MAX), 1000 + DELAY_MAX_MS),
+            (AMQPValue::LongInt(0), 1000),
+            (AMQPValue::LongInt(-500), 1000),
+            (AMQPValue::LongLongInt(i64::MIN), 1000),
+            (AMQPValue::Boolean(true), 1000),
+        ] {
+            let properties = with_header(X_DELAY, value.clone());
+            let stamp = Stamp { arrived_ms: 1000, flags: 0 };
+            let message = Message::new(b"", b"", &properties, b"").stamped(stamp);
+            assert_eq!(due_ms(&message), expected, "{value:?}");
+        }
+        let stamp = Stamp { arrived_ms: 1000, flags: 0 };
+        assert_eq!(due_of(stamp, &[0, 0]), 1000, "without headers");
+        assert_eq!(due_of(stamp, &[]), 1000, "what cannot be read");
+    }
+
+    #[test]
+    fn only_a_positive_delay_waits() {
+        for (value, expected) in
+            [(1, Some(1)), (0, None), (-1, None), (i64::MIN, None), (i64::MAX, Some(DELAY_MAX_MS))]
+        {
+            assert_eq!(delay_ms(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_delivered_message_has_its_delay_negated_so_that_it_waits_but_once() {
+        for (delay, expected) in [(500, -500), (-500, 500), (i64::MIN, i64::MAX)] {
+            let properties = with_header(X_DELAY, AMQPValue::LongLongInt(delay));
+            let negated = negated(&properties);
+            let header = Properties::parse(&negated).unwrap().header(X_DELAY);
+            assert_eq!(header, Some(AMQPValue::LongLongInt(expected)));
+        }
+        for properties in [vec![0, 0], with_header("other", AMQPValue::LongInt(5))] {
+            assert_eq!(negated(&properties), properties);
+        }
+    }
+}

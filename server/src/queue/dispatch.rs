@@ -130,17 +130,7 @@ impl State {
     /// As [`State::dispatch`] for a queue whose messages are in groups.
     fn deliver_groups(&mut self, moment: Moment) {
         for holder in self.groups.holders() {
-            let Some(consumer) = holder.consumer else {
-                continue;
-            };
-            while let Some(bytes) = self.groups.next_of(holder) {
-                let Some(spec) = self.consumers.take_turn_of(consumer, bytes) else {
-                    break;
-                };
-                if let Some((group, entry)) = self.groups.take_of(holder) {
-                    self.deliver(entry, &spec, Some(group), false, moment);
-                }
-            }
+            self.deliver_parked(holder, moment);
         }
         while let Some(bytes) = self.groups.next_free() {
             let Some(spec) = self.consumers.take_turn(bytes) else {
@@ -148,6 +138,8 @@ impl State {
             };
             if let Some((group, entry)) = self.groups.take_free() {
                 self.deliver(entry, &spec, Some(group), false, moment);
+                // It has the group now, and may have room for more of it.
+                self.deliver_parked(Recipient::of(&spec).holder(), moment);
             }
         }
         let Some(header) = self.rules.group_header.clone() else {
@@ -181,6 +173,21 @@ impl State {
         }
     }
 
+    /// Delivers what was put aside for a consumer that had no room, as far as it has now.
+    fn deliver_parked(&mut self, holder: Holder, moment: Moment) {
+        let Some(consumer) = holder.consumer else {
+            return;
+        };
+        while let Some(bytes) = self.groups.next_of(holder) {
+            let Some(spec) = self.consumers.take_turn_of(consumer, bytes) else {
+                return;
+            };
+            if let Some((group, entry)) = self.groups.take_of(holder) {
+                self.deliver(entry, &spec, Some(group), false, moment);
+            }
+        }
+    }
+
     /// The next message that a `basic.get` of this holder may have.
     fn next_for(
         &mut self,
@@ -188,6 +195,7 @@ impl State {
         holder: Holder,
         moment: Moment,
     ) -> Result<(Entry, Option<Group>), Got> {
+        self.bury_parked(moment.now_ms);
         let parked = self.groups.take_of(holder).or_else(|| self.groups.take_free());
         if let Some((group, entry)) = parked {
             return Ok((entry, Some(group)));

@@ -173,3 +173,6 @@ impl Dying {
         self.kept.drain(..).map(|(kept, _)| kept).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

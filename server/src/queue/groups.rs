@@ -8,7 +8,7 @@ use std::sync::Arc;
 use leveret_persistence::Message;
 
 use super::consumers::ConsumerId;
-use super::entry::Entry;
+use super::entry::{Entry, NEVER, body_len};
 use crate::connection::ChannelId;
 use crate::limits::{GROUPS_PARKED_BYTES, GROUPS_PARKED_MESSAGES};
 use crate::protocol::properties::Properties;
@@ -33,6 +33,10 @@ pub(crate) struct Groups {
     waiting: HashMap<Holder, VecDeque<Group>>,
     parked: usize,
     parked_bytes: usize,
+    /// Bytes of body of the parked messages.
+    body_bytes: u64,
+    /// Parked messages with a TTL.
+    expiring: usize,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +59,11 @@ impl Groups {
         self.parked_bytes
     }
 
+    /// Bytes of body of the parked messages.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
     /// Whether no more messages may be parked: then the queue looks no further for a group that can run.
     pub(crate) fn is_full(&self) -> bool {
         self.parked >= GROUPS_PARKED_MESSAGES || self.parked_bytes >= GROUPS_PARKED_BYTES
@@ -72,8 +81,7 @@ impl Groups {
 
     /// Puts a message aside, in its order.
     pub(crate) fn park(&mut self, group: &Group, entry: Entry) {
-        self.parked += 1;
-        self.parked_bytes += entry.cost();
+        self.count_in(&entry);
         let state = self.known.entry(Arc::clone(group)).or_default();
         if state.parked.is_empty() {
             match state.holder {
@@ -164,22 +172,52 @@ impl Groups {
             return Vec::new();
         };
         let parked: Vec<Entry> = std::mem::take(&mut state.parked).into();
-        self.parked -= parked.len();
-        self.parked_bytes -= parked.iter().map(Entry::cost).sum::<usize>();
         if !parked.is_empty() {
             leave(&mut self.free, &mut self.waiting, group, state.holder);
         }
         if state.unacked == 0 {
             self.known.remove(group);
         }
+        parked.iter().for_each(|entry| self.count_out(entry));
         parked
+    }
+
+    /// When the next message of a group expires, of those that are parked.
+    pub(crate) fn next_expiry(&self) -> Option<u64> {
+        if self.expiring == 0 {
+            return None;
+        }
+        let next = self.known.values().filter_map(|state| state.parked.front());
+        next.map(|entry| entry.expires_ms).min()
+    }
+
+    /// Takes what has expired by `now_ms` and is the next of its group.
+    pub(crate) fn take_expired(&mut self, now_ms: u64) -> Vec<Entry> {
+        if self.expiring == 0 {
+            return Vec::new();
+        }
+        let is_expired = |entry: &Entry| entry.expires_ms <= now_ms;
+        let next_is_expired = |state: &State| state.parked.front().is_some_and(is_expired);
+        let groups = self.known.iter().filter(|(_, state)| next_is_expired(state));
+        let groups: Vec<Group> = groups.map(|(group, _)| Arc::clone(group)).collect();
+        let mut expired = Vec::new();
+        for group in groups {
+            let holder = self.holder(&group);
+            while self.known.get(&group).is_some_and(next_is_expired) {
+                expired.extend(self.unpark(&group));
+            }
+            if !self.has_parked(&group) {
+                leave(&mut self.free, &mut self.waiting, &group, holder);
+            }
+        }
+        expired
     }
 
     /// Takes all parked messages; who holds a group keeps it.
     pub(crate) fn take_parked(&mut self) -> Vec<Entry> {
         self.free.clear();
         self.waiting.clear();
-        (self.parked, self.parked_bytes) = (0, 0);
+        (self.parked, self.parked_bytes, self.body_bytes, self.expiring) = (0, 0, 0, 0);
         let parked = self.known.values_mut().flat_map(|state| std::mem::take(&mut state.parked));
         let parked = parked.collect();
         self.known.retain(|_, state| state.unacked > 0);
@@ -189,12 +227,25 @@ impl Groups {
     fn unpark(&mut self, group: &Group) -> Option<Entry> {
         let state = self.known.get_mut(group)?;
         let entry = state.parked.pop_front()?;
-        self.parked -= 1;
-        self.parked_bytes -= entry.cost();
         if state.parked.is_empty() && state.unacked == 0 {
             self.known.remove(group);
         }
+        self.count_out(&entry);
         Some(entry)
+    }
+
+    fn count_in(&mut self, entry: &Entry) {
+        self.parked += 1;
+        self.parked_bytes += entry.cost();
+        self.body_bytes += u64::from(body_len(&entry.message));
+        self.expiring += usize::from(entry.expires_ms != NEVER);
+    }
+
+    fn count_out(&mut self, entry: &Entry) {
+        self.parked -= 1;
+        self.parked_bytes -= entry.cost();
+        self.body_bytes -= u64::from(body_len(&entry.message));
+        self.expiring -= usize::from(entry.expires_ms != NEVER);
     }
 }
 
@@ -222,3 +273,6 @@ pub(crate) fn group_of(message: &Message, header: &str) -> Option<Group> {
     let value = properties.header_fields().find(|field| field.name == header.as_bytes())?;
     Some(value.value.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,7 +125,7 @@ fn rules() -> impl Strategy<Value = Rules> {
     let schedule = Schedule::parse(&AMQPValue::LongString("3ms,9ms".into())).unwrap();
     let dead_letter = DeadLetter { exchange: "dead".into(), routing_key: None };
     (
-        any::<bool>(),
+        (any::<bool>(), any::<bool>()),
         keeps,
         priorities,
         rarely(0..60_u64),
@@ -137,7 +137,7 @@ fn rules() -> impl Strategy<Value = Rules> {
     )
         .prop_map(
             |(
-                single_active_consumer,
+                (counts_acquired, single_active_consumer),
                 keeps,
                 priorities,
                 ttl_ms,
@@ -153,6 +153,7 @@ fn rules() -> impl Strategy<Value = Rules> {
                 // Nobody can limit what a delayed exchange keeps.
                 let limits = if keeps == Keeps::UntilDue { Rules::default() } else { limits };
                 Rules {
+                    counts_acquired,
                     single_active_consumer,
                     keeps,
                     dead_letter,

@@ -115,3 +115,6 @@ fn in_store(id: MessageId, mark: Mark, body_len: u32) -> Kept {
     let mark = Mark { durable: true, ..mark };
     Kept { id, message: None, ticket: Some(Ticket::NONE), mark, body_len }
 }
+
+#[cfg(test)]
+mod tests;

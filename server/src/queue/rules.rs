@@ -149,3 +149,72 @@ fn expiration(message: &Message) -> Option<u64> {
     let number: i64 = Properties::parse(message.properties()).ok()?.expiration()?.parse().ok()?;
     number.try_into().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use amq_protocol::protocol::BasicProperties;
+    use leveret_persistence::Stamp;
+
+    use super::super::testing::message;
+    use super::*;
+
+    fn expiring(ms: &str) -> BasicProperties {
+        BasicProperties::default().with_expiration(ms.into())
+    }
+
+    #[test]
+    fn a_message_expires_by_the_smallest_ttl_that_is_for_it() {
+        let plain = BasicProperties::default();
+        let policy = |ms, since_ms| Some(PolicyTtl { ms, since_ms });
+        // The queue's TTL, the policy's, the message's, and when it expires that arrived at 1000.
+        for (ttl_ms, policy_ttl, properties, expected) in [
+            (None, None, &plain, NEVER),
+            (Some(50), None, &plain, 1050),
+            (None, policy(30, 1000), &plain, 1030),
+            (None, policy(30, 1001), &plain, NEVER),
+            (Some(50), policy(30, 1001), &plain, 1050),
+            (Some(50), policy(30, 0), &expiring("20"), 1020),
+            (Some(50), policy(30, 0), &expiring("40"), 1030),
+            (Some(0), None, &expiring("40"), 1000),
+            (None, None, &expiring("0"), 1000),
+            (Some(u64::MAX), None, &plain, NEVER),
+        ] {
+            let rules = Rules { ttl_ms, policy_ttl, ..Rules::default() };
+            let message = message(1000, properties, b"");
+            assert_eq!(rules.expiry(&message), expected, "{ttl_ms:?} {policy_ttl:?}");
+        }
+    }
+
+    #[test]
+    fn what_exchanges_keep_and_what_came_at_an_unknown_time_does_not_expire() {
+        let message = message(1000, &expiring("20"), b"");
+        for keeps in [Keeps::UntilDue, Keeps::AsHistory] {
+            let rules = Rules { keeps, ttl_ms: Some(10), ..Rules::default() };
+            assert_eq!(rules.expiry(&message), NEVER);
+        }
+        let rules = Rules { ttl_ms: Some(10), ..Rules::default() };
+        let unknown = message.stamped(Stamp { arrived_ms: 0, flags: stamp::EXPIRES });
+        assert_eq!(rules.expiry(&unknown), NEVER);
+    }
+
+    #[test]
+    fn a_priority_is_capped_and_has_a_default() {
+        for (max_priority, default_priority, own, expected) in [
+            (0, 0, Some(5), 0),
+            (5, 0, None, 0),
+            (5, 0, Some(3), 3),
+            (5, 0, Some(9), 5),
+            (31, 4, None, 4),
+            (31, 4, Some(255), 31),
+            (31, 4, Some(0), 0),
+        ] {
+            let rules = Rules { max_priority, default_priority, ..Rules::default() };
+            let mut properties = BasicProperties::default();
+            if let Some(priority) = own {
+                properties = properties.with_priority(priority);
+            }
+            let message = message(0, &properties, b"");
+            assert_eq!(rules.priority(&message), expected, "{max_priority} {own:?}");
+        }
+    }
+}

@@ -150,3 +150,6 @@ impl Settings<'_> {
 fn unsigned(number: i64) -> Option<u64> {
     u64::try_from(number).ok()
 }
+
+#[cfg(test)]
+mod tests;

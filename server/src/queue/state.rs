@@ -226,7 +226,7 @@ impl State {
 
     /// Bytes of body of these.
     pub(crate) fn ready_body_bytes(&self) -> u64 {
-        self.ready.body_bytes()
+        self.ready.body_bytes() + self.groups.body_bytes()
     }
 
     /// Bytes of body of the messages that are delivered, not settled and in memory.
@@ -478,9 +478,7 @@ impl State {
 
     /// Drops all ready messages, and those that wait in a delayed exchange; returns how many there were.
     pub(crate) fn purge(&mut self) -> usize {
-        for entry in self.groups.take_parked() {
-            self.ready.requeue(entry);
-        }
+        self.unpark_all();
         let (stored, mut count) = self.ready.purge();
         self.effects.settled_set |= stored;
         if self.rules.keeps == Keeps::UntilDue {
@@ -489,6 +487,13 @@ impl State {
             count += waiting;
         }
         count
+    }
+
+    /// Puts the parked messages of all groups back at their places.
+    pub(super) fn unpark_all(&mut self) {
+        for entry in self.groups.take_parked() {
+            self.ready.requeue(entry);
+        }
     }
 
     /// Whether the queue may be deleted under these conditions. RabbitMQ looks at if-empty first.

@@ -15,7 +15,8 @@ impl State {
     /// When something happens by itself next, in milliseconds since the Unix epoch: [`State::dispatch`] is to be called then.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         let expiry =
-            self.ready.next_expiry().filter(|expiry| *expiry != NEVER && !self.dying.is_full());
+            [self.ready.next_expiry(), self.groups.next_expiry()].into_iter().flatten().min();
+        let expiry = expiry.filter(|expiry| *expiry != NEVER && !self.dying.is_full());
         let due = self.waiting.next_due();
         let attempt = self.dying.next_attempt_ms();
         let unused = self.unused_at();
@@ -45,10 +46,11 @@ impl State {
         while let Some(kept) = self.waiting.take_due(now_ms, committed) {
             self.released(kept);
         }
-        self.bury_expired(now_ms);
         if self.timeouts_due_ms <= now_ms && self.consumers.any_timeout(&self.rules) {
             self.time_out_consumers(now_ms);
         }
+        self.bury_parked(now_ms);
+        self.bury_expired(now_ms);
     }
 
     /// The wait of a message is over.
@@ -77,6 +79,17 @@ impl State {
         }
     }
 
+    /// Buries what has expired while its group was busy.
+    pub(super) fn bury_parked(&mut self, now_ms: u64) {
+        if self.dying.is_full() {
+            return;
+        }
+        for entry in self.groups.take_expired(now_ms) {
+            self.counts.expired += 1;
+            self.bury(entry.into(), Reason::Expired);
+        }
+    }
+
     /// Whether the queue has more ready messages than it may.
     pub(super) fn is_too_long(&self) -> bool {
         self.rules.overflow == Overflow::DropHead && {
@@ -89,7 +102,11 @@ impl State {
 
     /// Drops the oldest ready messages that are over the length limit, and what then has expired at the head.
     pub(super) fn drop_head(&mut self, now_ms: u64) {
-        while self.is_too_long() && !self.dying.is_full() {
+        if self.needs_head() {
+            // The oldest may be among them.
+            self.unpark_all();
+        }
+        while self.needs_head() {
             let Next::Message(entry) = self.ready.pop() else {
                 return;
             };
@@ -154,3 +171,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,3 +124,6 @@ impl Waiting {
         (stored, by_time.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,7 @@ impl World {
             let delivery = delivery.expect("another consumer was given the message");
             let message =
                 self.reference.take_message(self.now_ms).expect("a turn is for a message");
-            check(&delivery, message);
+            self.check(&delivery, message);
             self.reference.turns.took(turn, message.1.size);
             self.handed_out(turn.channel, turn.no_ack, &delivery, message, Some(turn.consumer));
         }
@@ -295,7 +295,7 @@ impl World {
                 Got::Message(delivery, left) => {
                     let message = self.reference.take_message(self.now_ms);
                     let message = message.expect("a message was there");
-                    check(&delivery, message);
+                    self.check(&delivery, message);
                     self.handed_out(serial, no_ack, &delivery, message, None);
                     self.notice_departures();
                     assert_eq!(left, self.reference.ready_count());
@@ -467,6 +467,20 @@ impl World {
         assert!(!self.is_all_in_memory || state.memory() >= *memory.start());
     }
 
+    fn check(&self, delivery: &Delivery, (id, known): (MessageId, Known)) {
+        assert_eq!((delivery.id, delivery.redelivered), (id, known.redelivered));
+        check_body(id, known.body, &delivery.message);
+        let properties = Properties::parse(delivery.message.properties()).unwrap();
+        for (name, count, is_told) in [
+            ("x-acquired-count", known.acquired, self.rules.counts_acquired),
+            ("x-delivery-count", known.deliveries, true),
+            ("x-retry-count", known.retries, true),
+        ] {
+            let expected = (is_told && count > 0).then(|| AMQPValue::LongLongInt(count.into()));
+            assert_eq!(properties.header(name), expected, "{name} of {id}");
+        }
+    }
+
     fn pick(&self, consumer: Index) -> Option<ConsumerId> {
         let consumers = self.reference.turns.ids();
         (!consumers.is_empty()).then(|| *consumer.get(&consumers))
@@ -486,20 +500,6 @@ fn message(id: MessageId, sent: Sent, now_ms: u64) -> Message {
         properties = properties.with_expiration(ms.to_string().into()).with_headers(headers);
     }
     testing::message(now_ms, &properties, &body)
-}
-
-fn check(delivery: &Delivery, (id, known): (MessageId, Known)) {
-    assert_eq!((delivery.id, delivery.redelivered), (id, known.redelivered));
-    check_body(id, known.body, &delivery.message);
-    let properties = Properties::parse(delivery.message.properties()).unwrap();
-    for (name, count) in [
-        ("x-acquired-count", known.acquired),
-        ("x-delivery-count", known.deliveries),
-        ("x-retry-count", known.retries),
-    ] {
-        let expected = (count > 0).then(|| AMQPValue::LongLongInt(count.into()));
-        assert_eq!(properties.header(name), expected, "{name} of {id}");
-    }
 }
 
 fn check_body(id: MessageId, len: usize, found: &Message) {
