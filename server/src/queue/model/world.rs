@@ -104,6 +104,7 @@ impl World {
             }
             Step::Pass { ms } => self.now_ms += ms,
             Step::PassToDeadline => self.pass_to_deadline(),
+            Step::Rest => self.rest(),
             Step::Restart { clean } => self.restart(clean),
         }
     }
@@ -358,6 +359,15 @@ impl World {
         self.store.settle(gone.map(|leaving| leaving.entry.id).collect(), Vec::new());
         self.state.moved(count, stay, self.now_ms);
         self.reference.moved(&refused);
+    }
+
+    fn rest(&mut self) {
+        self.carry_out();
+        if self.state.has_nothing_to_do() && !self.state.has_new_messages() {
+            let residue = std::mem::take(&mut self.state).into_residue();
+            self.state = State::resumed(self.rules.clone(), residue, self.now_ms);
+            assert!(self.read.take().is_none(), "nobody would take the answer");
+        }
     }
 
     fn restart(&mut self, clean: bool) {
