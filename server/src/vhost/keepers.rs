@@ -165,5 +165,5 @@ pub(super) fn is_for_history(properties: &Properties<'_>) -> bool {
 
 async fn end(keeper: &Queue) {
     let (if_unused, if_empty) = (false, false);
-    drop(keeper.ask(|reply| Command::Delete { if_unused, if_empty, reply }).await);
+    keeper.ask(|reply| Command::Delete { if_unused, if_empty, reply }).await.ok();
 }
