@@ -63,6 +63,8 @@ enum Step {
     },
     /// Time passes until the queue wants to be told of it.
     PassToDeadline,
+    /// A queue that has nothing to do loses its task, and gets another one.
+    Rest,
     /// The broker stops and starts again.
     Restart {
         clean: bool,
@@ -240,6 +242,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::ReadFails),
         4 => prop_oneof![5 => 0..20_u64, 1 => Just(2000)].prop_map(|ms| Step::Pass { ms }),
         2 => Just(Step::PassToDeadline),
+        2 => Just(Step::Rest),
         1 => any::<bool>().prop_map(|clean| Step::Restart { clean }),
     ]
 }

@@ -131,3 +131,91 @@ impl Gate {
         self.duplicates.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::dedup::Seen;
+
+    fn arguments(pairs: &[(&str, AMQPValue)]) -> FieldTable {
+        let mut table = FieldTable::default();
+        for (name, value) in pairs {
+            table.insert((*name).into(), value.clone());
+        }
+        table
+    }
+
+    #[test]
+    fn a_queue_that_asks_for_it_knows_duplicates_by_a_header() {
+        let on = ("x-message-deduplication", AMQPValue::Boolean(true));
+        for off in [
+            arguments(&[]),
+            arguments(&[("x-message-deduplication", AMQPValue::Boolean(false))]),
+            arguments(&[("x-cache-size", AMQPValue::LongInt(5))]),
+        ] {
+            assert_eq!(Deduplication::of(&off, None), None);
+        }
+        let plain = Deduplication::of(&arguments(std::slice::from_ref(&on)), None).unwrap();
+        assert_eq!((&*plain.header, plain.size, plain.ttl_ms), (HEADER, None, None));
+        let all = arguments(&[
+            on,
+            ("x-deduplication-header", AMQPValue::LongString("key".into())),
+            ("x-cache-size", AMQPValue::ShortInt(5)),
+            ("x-cache-ttl", AMQPValue::LongLongInt(700)),
+        ]);
+        let expected = Deduplication {
+            header: "key".into(),
+            size: Some(5),
+            ttl_ms: Some(700),
+            owner: Some("queue 1".to_owned()),
+        };
+        assert_eq!(Deduplication::of(&all, Some("queue 1".to_owned())), Some(expected));
+    }
+
+    #[test]
+    fn a_gate_is_closed_while_there_is_anything_to_decide() {
+        let gate = Gate::open(1);
+        assert!(!gate.is_closed());
+        gate.set_refuses(true);
+        assert!(gate.is_closed() && gate.refuses());
+        gate.set_refuses(false);
+        assert!(!gate.is_closed());
+        let knows = Deduplication { header: HEADER.into(), size: None, ttl_ms: None, owner: None };
+        assert!(Gate::new(2, Some(knows), Vec::new()).is_closed());
+    }
+
+    #[tokio::test]
+    async fn who_passes_holds_the_gate_and_finds_the_keys_of_before_a_restart() {
+        let knows = Deduplication { header: HEADER.into(), size: None, ttl_ms: None, owner: None };
+        let key = |key: &[u8], until_ms| RememberedKey { key: key.to_vec(), until_ms };
+        let gate = Gate::new(1, Some(knows), vec![key(b"for ever", 0), key(b"until 50", 50)]);
+        let mut turn = gate.pass().await;
+        let mut next = std::pin::pin!(gate.pass());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(next.as_mut().poll(&mut context).is_pending(), "one at a time");
+        let keys = turn.as_mut().unwrap();
+        for (key, now_ms, known) in [
+            (&b"for ever"[..], 1000, true),
+            (b"until 50", 49, true),
+            (b"until 50", 50, false),
+            (b"new", 50, false),
+        ] {
+            assert_eq!(keys.is_known(key, now_ms), known, "{key:?} at {now_ms}");
+        }
+        assert!(matches!(keys.check_and_remember(b"new", None, 50), Seen::New { .. }));
+        drop(turn);
+        let mut turn = next.await;
+        assert!(turn.as_mut().unwrap().is_known(b"new", 60));
+    }
+
+    #[tokio::test]
+    async fn a_gate_that_deduplicates_nothing_knows_nothing() {
+        let gate = Gate::open(1);
+        assert!(gate.pass().await.is_none());
+        gate.count_duplicate();
+        gate.count_duplicate();
+        assert_eq!(gate.duplicates(), 2);
+    }
+}

@@ -2,7 +2,7 @@
 //! other groups go to other consumers (check 70).
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Barrier, Mutex};
 use std::thread;
 
 use leveret_tests::broker::Broker;
@@ -222,13 +222,16 @@ fn every_group_is_in_order_among_many_consumers() {
     let owner = broker.channel();
     queue_of(&owner, &[]);
     let watch = Mutex::new(Watch::default());
+    // All consume before the queue is deleted, however late a thread begins.
+    let consuming = Barrier::new(5);
     thread::scope(|scope| {
         for number in 0..4 {
-            let (broker, watch) = (&broker, &watch);
+            let (broker, watch, consuming) = (&broker, &watch, &consuming);
             scope.spawn(move || {
                 let channel = broker.channel();
                 channel.prefetch(3);
                 channel.consume("q", "c");
+                consuming.wait();
                 loop {
                     let message = channel.wait_for(|event| match &event.method {
                         AMQPClass::Basic(basic::AMQPMethod::Deliver(_)) => Some(event.message()),
@@ -245,6 +248,7 @@ fn every_group_is_in_order_among_many_consumers() {
                 }
             });
         }
+        consuming.wait();
         for number in 0..MESSAGES_PER_GROUP {
             for group in 0..GROUPS {
                 let properties = in_group("group", &group.to_string());

@@ -1,5 +1,7 @@
 //! The state machine with a clock, a store, other queues and clients around it, and the reference that sees the same.
-//! [`super::world::World::deliver`] and what follows it check everything.
+//! What has to hold then is in `checks`.
+
+mod checks;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -8,7 +10,6 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 use leveret_persistence::{Message, MessageId};
 use proptest::sample::Index;
 
-use crate::protocol::properties::Properties;
 use crate::queue::consumers::{ConsumerId, ConsumerSpec, Delivery};
 use crate::queue::delay::X_DELAY;
 use crate::queue::dispatch::Moment;
@@ -23,6 +24,7 @@ use crate::queue::unacked::DeliveryRange;
 use super::reference::{Known, Reference};
 use super::store::FakeStore;
 use super::{CHANNELS, Published, Sent, Settled, Step, Wish};
+use checks::check_body;
 
 /// When it all begins, in milliseconds since the Unix epoch.
 const BEGIN_MS: u64 = 1_000_000;
@@ -104,6 +106,7 @@ impl World {
             }
             Step::Pass { ms } => self.now_ms += ms,
             Step::PassToDeadline => self.pass_to_deadline(),
+            Step::Rest => self.rest(),
             Step::Restart { clean } => self.restart(clean),
         }
     }
@@ -360,6 +363,15 @@ impl World {
         self.reference.moved(&refused);
     }
 
+    fn rest(&mut self) {
+        self.carry_out();
+        if self.state.has_nothing_to_do() && !self.state.has_new_messages() {
+            let residue = std::mem::take(&mut self.state).into_residue();
+            self.state = State::resumed(self.rules.clone(), residue, self.now_ms);
+            assert!(self.read.take().is_none(), "nobody would take the answer");
+        }
+    }
+
     fn restart(&mut self, clean: bool) {
         self.carry_out();
         let ids = self.store.restart();
@@ -379,12 +391,6 @@ impl World {
         self.read = None;
         self.gets.clear();
         self.moving.clear();
-    }
-
-    /// What has left the ready messages without being delivered.
-    fn notice_departures(&mut self) {
-        let still: Vec<MessageId> = self.state.peek().into_iter().map(|(id, _)| id).collect();
-        self.reference.departed(&still, self.state.counts(), self.now_ms);
     }
 
     fn carry_out(&mut self) {
@@ -431,56 +437,6 @@ impl World {
         }
     }
 
-    /// Whatever is to be done is done, is being read, or comes about by itself later.
-    fn check_progress(&self) {
-        let (reference, reads) = (&self.reference, self.read.is_some());
-        let blocked = reference.is_dying_full();
-        let turn = reference.turns.next().filter(|_| reference.any_deliverable(self.now_ms));
-        assert!(turn.is_none() || reads || blocked, "a consumer and a message wait");
-        assert!(!reference.is_too_long() || reads || blocked, "it is too long");
-        if !reads && !blocked {
-            assert_eq!(reference.expired_heads(self.now_ms), [] as [MessageId; 0]);
-        }
-        reference.check_timeouts(self.now_ms);
-        let deadline = self.state.next_deadline();
-        assert!(deadline.is_none_or(|deadline| deadline > self.now_ms), "it runs in a circle");
-        assert!(!reference.is_to_move() || reads || deadline.is_some(), "nobody moves it");
-        if let Some(due_ms) = reference.next_due() {
-            assert!(deadline.is_some_and(|deadline| deadline <= due_ms), "nobody wakes it");
-        }
-    }
-
-    fn check_counts(&self) {
-        let (state, reference) = (&self.state, &self.reference);
-        assert_eq!(state.ready_count(), reference.ready_count());
-        assert_eq!(state.unacked_count(), reference.unacked_count());
-        assert_eq!(state.waiting().len(), reference.waiting_count());
-        assert_eq!(state.dying.len(), reference.dying_count());
-        assert_eq!(state.consumer_count(), reference.turns.ids().len());
-        assert_eq!(state.delivered_to(), reference.delivered_to());
-        assert_eq!(state.counts(), reference.counts);
-        if self.rules.max_length_bytes.is_some() {
-            assert_eq!(state.ready_body_bytes(), reference.ready_body_bytes());
-        }
-        let memory = reference.memory();
-        assert!(state.memory() <= *memory.end(), "{} of {memory:?}", state.memory());
-        assert!(!self.is_all_in_memory || state.memory() >= *memory.start());
-    }
-
-    fn check(&self, delivery: &Delivery, (id, known): (MessageId, Known)) {
-        assert_eq!((delivery.id, delivery.redelivered), (id, known.redelivered));
-        check_body(id, known.body, &delivery.message);
-        let properties = Properties::parse(delivery.message.properties()).unwrap();
-        for (name, count, is_told) in [
-            ("x-acquired-count", known.acquired, self.rules.counts_acquired),
-            ("x-delivery-count", known.deliveries, true),
-            ("x-retry-count", known.retries, true),
-        ] {
-            let expected = (is_told && count > 0).then(|| AMQPValue::LongLongInt(count.into()));
-            assert_eq!(properties.header(name), expected, "{name} of {id}");
-        }
-    }
-
     fn pick(&self, consumer: Index) -> Option<ConsumerId> {
         let consumers = self.reference.turns.ids();
         (!consumers.is_empty()).then(|| *consumer.get(&consumers))
@@ -500,12 +456,6 @@ fn message(id: MessageId, sent: Sent, now_ms: u64) -> Message {
         properties = properties.with_expiration(ms.to_string().into()).with_headers(headers);
     }
     testing::message(now_ms, &properties, &body)
-}
-
-fn check_body(id: MessageId, len: usize, found: &Message) {
-    let body = found.body();
-    let expected = id.to_be_bytes().into_iter().cycle().take(len);
-    assert!(body.iter().copied().eq(expected), "the body of another message than {id}");
 }
 
 /// Joins numbers into runs, as a channel does.

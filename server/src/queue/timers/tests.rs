@@ -166,8 +166,7 @@ fn the_oldest_messages_are_dropped_over_the_length_limit() {
         deliver(&mut state, BEGIN_MS);
         let ready: Vec<_> = state.peek().into_iter().map(|(id, _)| id).collect();
         assert_eq!(ready, left.clone().collect::<Vec<_>>());
-        let dropped: Vec<_> =
-            (1..left.start).map(|id| (id, Fate::Dead(Reason::MaxLen))).collect();
+        let dropped: Vec<_> = (1..left.start).map(|id| (id, Fate::Dead(Reason::MaxLen))).collect();
         assert_eq!(leaving(&mut state, BEGIN_MS), dropped);
         assert_eq!(state.counts().dropped, dropped.len() as u64);
     }
