@@ -64,6 +64,9 @@ impl From<Error> for ApiError {
             Error::BadRequest(reason) => ApiError::bad_request(reason),
             Error::Refused(reason) => ApiError::not_authorised(reason),
             Error::Conflict(reason) => ApiError::new(StatusCode::CONFLICT, "conflict", reason),
+            Error::PreconditionFailed(reason) => {
+                ApiError::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", reason)
+            }
             Error::Unavailable(reason) => ApiError::unavailable(reason),
         }
     }
@@ -73,9 +76,11 @@ impl From<Error> for ApiError {
 pub(crate) fn missing(reason: &'static str) -> impl Fn(Error) -> ApiError {
     move |error| match error {
         Error::NotFound => ApiError::not_found_as(reason),
-        Error::BadRequest(_) | Error::Refused(_) | Error::Conflict(_) | Error::Unavailable(_) => {
-            error.into()
-        }
+        Error::BadRequest(_)
+        | Error::Refused(_)
+        | Error::Conflict(_)
+        | Error::PreconditionFailed(_)
+        | Error::Unavailable(_) => error.into(),
     }
 }
 

@@ -16,6 +16,8 @@ pub struct VhostRecord {
     pub tags: String,
     /// The type of a queue that is declared in it without one; empty for none.
     pub default_queue_type: String,
+    /// Whether its deletion is refused.
+    pub protected: bool,
 }
 
 /// A user. Key: the name.

@@ -54,6 +54,7 @@ fn a_file_of_version_2_opens() {
     assert_eq!(remembered(&recovered), [("/ orders", keys)].into());
     let definitions = recovered.definitions;
     assert_eq!(definitions.vhosts[0].default_queue_type, "quorum");
+    assert!(!definitions.vhosts[0].protected, "new in version 3");
     assert_eq!(definitions.users[0].limits, r#"{"max-channels":9}"#);
     assert_eq!(definitions.topic_permissions[0].read, "^b");
     assert_eq!(definitions.parameters[0].updated_ms, 1_795_379_430_123);
@@ -78,7 +79,7 @@ fn a_file_of_a_newer_version_is_refused_and_not_changed() {
     drop(database);
     let before = std::fs::read(&path).expect("reads");
     match sqlite::open(backend.0.path()) {
-        Err(OpenError::Newer { found: 1_000, known: 2 }) => {}
+        Err(OpenError::Newer { found: 1_000, known: 3 }) => {}
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("a newer file was opened"),
     }

@@ -70,9 +70,12 @@ impl Node {
         self.registry.written(ticket).await
     }
 
-    /// Deletes a vhost with all that is in it, and closes its connections.
+    /// Deletes a vhost with all that is in it, and closes its connections; one that is protected stays.
     pub(crate) async fn delete_vhost(self: &Arc<Self>, name: &str) -> Result<(), Refused> {
         let vhost = self.registry.vhost(name).ok_or(Refused::NotFound)?;
+        if vhost.settings().protected {
+            return Err(Refused::Protected(name.to_owned()));
+        }
         if !vhost.begin_deletion() {
             return Err(Refused::NotFound);
         }

@@ -52,6 +52,27 @@ fn a_vhost_has_any_name() {
 }
 
 #[test]
+fn a_vhost_that_is_protected_is_not_deleted() {
+    let broker = Broker::start();
+    let http = broker.http();
+    let name = broker.name("vhost");
+    let (vhost, protection) = (["vhosts", &name], ["vhosts", &name, "deletion", "protection"]);
+    assert_eq!(http.put(&vhost, &json!({})), Answer::empty(201));
+    let is_protected = || http.get(&vhost).body["protected_from_deletion"].clone();
+    assert_eq!(is_protected(), false);
+    for _ in 0..2 {
+        assert_eq!(http.send("POST", &protection, ""), Answer::empty(204));
+    }
+    assert_eq!(is_protected(), true);
+    let reason =
+        format!("Refusing to delete virtual host '{name}' because it is protected from deletion");
+    assert_eq!(http.delete(&vhost), Answer::error(412, "precondition_failed", &reason));
+    assert_eq!(http.delete(&protection), Answer::empty(204));
+    assert_eq!(is_protected(), false);
+    assert_eq!(http.delete(&vhost), Answer::empty(204));
+}
+
+#[test]
 fn an_unknown_default_queue_type_is_refused_and_makes_no_vhost() {
     let broker = Broker::start();
     let (http, name) = (broker.http(), broker.name("vhost"));

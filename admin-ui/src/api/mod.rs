@@ -61,6 +61,7 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
     let vhosts = [
         ("/vhosts", get(vhosts::list)),
         ("/vhosts/{vhost}", get(vhosts::get).put(vhosts::put).delete(vhosts::delete)),
+        ("/vhosts/{vhost}/deletion/protection", post(vhosts::protect).delete(vhosts::unprotect)),
         ("/vhosts/{vhost}/permissions", get(vhosts::permissions)),
         ("/vhosts/{vhost}/topic-permissions", get(vhosts::topic_permissions)),
         ("/vhost-limits", get(vhost_limits::list)),

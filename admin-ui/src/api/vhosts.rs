@@ -73,6 +73,26 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Protects one from being deleted.
+pub(super) async fn protect(
+    State(api): State<Shared>,
+    _: Administrator,
+    Path(vhost): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    api.management.protect_vhost(&vhost, true).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lets one be deleted again.
+pub(super) async fn unprotect(
+    State(api): State<Shared>,
+    _: Administrator,
+    Path(vhost): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    api.management.protect_vhost(&vhost, false).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// What users may do in it.
 pub(super) async fn permissions(
     State(api): State<Shared>,

@@ -105,6 +105,9 @@ pub enum Error {
     /// Not while the object is in the state in which it is: 409.
     #[error("{0}")]
     Conflict(String),
+    /// The object is protected from that: 412.
+    #[error("{0}")]
+    PreconditionFailed(String),
     /// The broker cannot at the moment, such as after its store failed: 503.
     #[error("{0}")]
     Unavailable(String),

@@ -17,6 +17,8 @@ pub struct VhostView {
     pub default_queue_type: Option<String>,
     /// The firehose is on.
     pub tracing: bool,
+    /// Its deletion is refused.
+    pub protected: bool,
     /// Messages in its queues that wait for a consumer.
     pub messages_ready: u64,
     /// Messages of its queues that consumers have not acknowledged.
@@ -50,6 +52,9 @@ pub trait Vhosts: Send + Sync + 'static {
     /// Creates or changes one. The user who creates it gets all permissions in it, as with RabbitMQ.
     async fn put_vhost(&self, by: &str, name: &str, settings: VhostSettings) -> Result<Put, Error>;
 
-    /// Deletes it with all that is in it, and closes its connections.
+    /// Deletes it with all that is in it, and closes its connections. One that is protected is [`Error::PreconditionFailed`].
     async fn delete_vhost(&self, name: &str) -> Result<(), Error>;
+
+    /// Protects it from being deleted, or no longer. Changing its settings leaves that as it is.
+    async fn protect_vhost(&self, name: &str, protected: bool) -> Result<(), Error>;
 }

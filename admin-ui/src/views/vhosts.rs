@@ -24,7 +24,7 @@ impl Row for VhostView {
             "tags": self.tags,
             "metadata": metadata,
             "default_queue_type": self.default_queue_type.as_deref().unwrap_or("undefined"),
-            "protected_from_deletion": false,
+            "protected_from_deletion": self.protected,
             "tracing": self.tracing,
             "messages": self.messages_ready.saturating_add(self.messages_unacknowledged),
             "messages_ready": self.messages_ready,

@@ -43,6 +43,30 @@ async fn a_vhost_is_created_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_vhost_is_protected_from_deletion_until_it_is_no_longer() {
+    let not_found = json!({"error": "Object Not Found", "reason": "Not Found"});
+    let refused = json!({"error": "precondition_failed", "reason": "a/b is protected"});
+    let line = |method: &str| format!("admin {method} /vhosts/a%2Fb/deletion/protection");
+    let shown = |protected: bool| json!({ "protected_from_deletion": protected });
+    let shows = "admin GET /vhosts/a%2Fb?columns=protected_from_deletion";
+    let broker = Broker::new();
+    broker
+        .check(&[
+            (&line("POST"), "", 204, json!(null)),
+            (&line("POST"), "", 204, json!(null)),
+            (shows, "", 200, shown(true)),
+            ("admin DELETE /vhosts/a%2Fb", "", 412, refused),
+            (&line("DELETE"), "", 204, json!(null)),
+            (shows, "", 200, shown(false)),
+            ("admin DELETE /vhosts/a%2Fb", "", 204, json!(null)),
+            (&line("POST"), "", 404, not_found.clone()),
+            (&line("DELETE"), "", 404, not_found),
+        ])
+        .await;
+    broker.check_statuses(&[("maker POST /vhosts/%2F/deletion/protection", "", 401)]).await;
+}
+
+#[tokio::test]
 async fn a_vhost_has_the_keys_that_rabbitmq_gives_it() {
     let keys = [
         "name",

@@ -35,6 +35,7 @@ fn vhost(name: &str) -> VhostRecord {
         description: "the shop".to_owned(),
         tags: "production,eu".to_owned(),
         default_queue_type: "quorum".to_owned(),
+        protected: true,
     }
 }
 

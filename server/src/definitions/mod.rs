@@ -54,6 +54,9 @@ pub(crate) enum Refused {
     /// It says what it may not say; the text is for who has asked.
     #[error("{0}")]
     Invalid(String),
+    /// The vhost of this name is protected. The text is RabbitMQ's.
+    #[error("Refusing to delete virtual host '{0}' because it is protected from deletion")]
+    Protected(String),
     /// The store takes no writes: the change does not outlive this run.
     #[error("the broker's store has failed and takes no more writes")]
     StoreFailed,

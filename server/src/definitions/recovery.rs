@@ -75,6 +75,7 @@ fn settings(
         tags: read_tags(&record.tags),
         default_queue_type: (!default.is_empty()).then(|| default.clone()),
         limits,
+        protected: record.protected,
     }
 }
 
@@ -208,6 +209,7 @@ mod tests {
             description: "d".into(),
             tags: "a,b".into(),
             default_queue_type: "quorum".into(),
+            protected: true,
         };
         let limits = |value: &str| ParameterRecord {
             vhost: "v".into(),
@@ -223,6 +225,7 @@ mod tests {
             assert_eq!(read.limits.max_queues, max_queues, "{value}");
             assert_eq!((read.description.as_str(), read.tags.len()), ("d", 2));
             assert_eq!(read.default_queue_type.as_deref(), Some("quorum"));
+            assert!(read.protected);
         }
     }
 }

@@ -40,8 +40,8 @@ impl Registry {
             let vhost = known.unwrap_or_else(|| Vhost::new(name.into(), self.storage.clone()));
             let NewSettings { description, tags, default_queue_type } = new;
             let default_queue_type = default_queue_type.filter(|name| !is_undefined(name));
-            let limits = vhost.settings().limits;
-            let settings = VhostSettings { description, tags, default_queue_type, limits };
+            let before = VhostSettings::clone(&vhost.settings());
+            let settings = VhostSettings { description, tags, default_queue_type, ..before };
             change.rows.push(Change::PutVhost(vhost_record(name, &settings)));
             change.settings.push((Arc::clone(&vhost), settings));
             if let (true, Ok(mut creator)) = (is_new, change.user(by)) {
@@ -54,6 +54,18 @@ impl Registry {
             }
             change.definitions.vhosts.insert(Arc::clone(&vhost.name), vhost);
             Ok(is_new)
+        })
+        .await
+    }
+
+    /// Protects a vhost from being deleted, or no longer.
+    pub(crate) async fn protect_vhost(&self, name: &str, protected: bool) -> Result<(), Refused> {
+        self.make(|change| {
+            let vhost = Arc::clone(change.vhost(name)?);
+            let settings = VhostSettings { protected, ..VhostSettings::clone(&vhost.settings()) };
+            change.rows.push(Change::PutVhost(vhost_record(name, &settings)));
+            change.settings.push((vhost, settings));
+            Ok(())
         })
         .await
     }
@@ -97,6 +109,7 @@ pub(super) fn vhost_record(name: &str, settings: &VhostSettings) -> VhostRecord 
         description: settings.description.clone(),
         tags: settings.tags.join(","),
         default_queue_type: settings.default_queue_type.clone().unwrap_or_default(),
+        protected: settings.protected,
     }
 }
 

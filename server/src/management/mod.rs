@@ -94,6 +94,7 @@ fn refused(refused: Refused) -> Error {
     match refused {
         Refused::NotFound => Error::NotFound,
         Refused::Invalid(reason) => Error::BadRequest(reason),
+        Refused::Protected(_) => Error::PreconditionFailed(refused.to_string()),
         Refused::StoreFailed => Error::Unavailable(Refused::StoreFailed.to_string()),
     }
 }

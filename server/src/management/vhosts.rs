@@ -35,6 +35,10 @@ impl Vhosts for Managed {
     async fn delete_vhost(&self, name: &str) -> Result<(), Error> {
         self.node.delete_vhost(name).await.map_err(refused)
     }
+
+    async fn protect_vhost(&self, name: &str, protected: bool) -> Result<(), Error> {
+        self.node.registry.protect_vhost(name, protected).await.map_err(refused)
+    }
 }
 
 impl Managed {
@@ -53,6 +57,7 @@ impl Managed {
                     .unwrap_or_else(|| DEFAULT_QUEUE_TYPE.to_owned()),
             ),
             tracing: false,
+            protected: settings.protected,
             messages_ready: messages.ready,
             messages_unacknowledged: messages.unacknowledged,
             extra: Object::new(),

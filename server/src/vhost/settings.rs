@@ -15,6 +15,8 @@ pub(crate) struct VhostSettings {
     /// The type of queues that are declared without one; none: the node's.
     pub(crate) default_queue_type: Option<String>,
     pub(crate) limits: VhostLimits,
+    /// Its deletion is refused.
+    pub(crate) protected: bool,
 }
 
 /// What a vhost may have at once. None, like a negative number: no limit.

@@ -61,6 +61,7 @@ impl Vhosts for Fake {
             tags: settings.tags,
             default_queue_type: settings.default_queue_type,
             tracing: settings.tracing.unwrap_or_default(),
+            protected: state.vhosts.get(name).is_some_and(|vhost| vhost.protected),
             ..VhostView::default()
         };
         let put = put(&mut state.vhosts, name.into(), vhost);
@@ -72,8 +73,16 @@ impl Vhosts for Fake {
 
     async fn delete_vhost(&self, name: &str) -> Result<(), Error> {
         let mut state = self.state();
+        if state.vhosts.get(name).is_some_and(|vhost| vhost.protected) {
+            return Err(Error::PreconditionFailed(format!("{name} is protected")));
+        }
         state.permissions.retain(|(vhost, _), _| vhost != name);
         state.vhosts.remove(name).map(drop).ok_or(Error::NotFound)
+    }
+
+    async fn protect_vhost(&self, name: &str, protected: bool) -> Result<(), Error> {
+        self.state().vhosts.get_mut(name).ok_or(Error::NotFound)?.protected = protected;
+        Ok(())
     }
 }
 

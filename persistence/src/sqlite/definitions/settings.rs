@@ -7,10 +7,11 @@ use crate::records::{GlobalParameterRecord, ParameterRecord, VhostRecord};
 use crate::sqlite::convert::sql_id;
 
 pub(super) fn put_vhost(db: &Connection, record: &VhostRecord) -> rusqlite::Result<()> {
+    let VhostRecord { name, description, tags, default_queue_type, protected } = record;
     run(
         db,
-        "INSERT OR REPLACE INTO vhost VALUES (?1, ?2, ?3, ?4)",
-        [&record.name, &record.description, &record.tags, &record.default_queue_type],
+        "INSERT OR REPLACE INTO vhost VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![name, description, tags, default_queue_type, protected],
     )
 }
 
@@ -21,6 +22,7 @@ pub(super) fn vhosts(db: &Connection) -> rusqlite::Result<Vec<VhostRecord>> {
             description: row.get("description")?,
             tags: row.get("tags")?,
             default_queue_type: row.get("default_queue_type")?,
+            protected: row.get("protected")?,
         })
     })
 }
