@@ -273,6 +273,11 @@ impl Queue {
         self.inbox.ordered.ended().await;
     }
 
+    /// Whether it keeps a message through a restart: a quorum queue keeps transient ones too, as in RabbitMQ.
+    pub(crate) fn keeps_message(&self, persistent: bool) -> bool {
+        self.stored && (persistent || self.kind == QueueType::Quorum)
+    }
+
     /// Whether `connection` may use it: only its owner may use an exclusive queue.
     pub(crate) fn is_open_to(&self, connection: ConnectionId) -> bool {
         self.owner.is_none_or(|owner| owner == connection)

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use leveret_persistence::{Batch, Change, Message, Publish, QueueId, Ticket};
+use leveret_persistence::{Batch, Change, Message, Publish, QueueId, Queues, Ticket};
 
 use super::publish::Route;
 use crate::protocol::rewrite::without_header;
@@ -42,7 +42,12 @@ impl Outgoing {
 
     /// Whether the store has to write it.
     pub(crate) fn is_stored(&self) -> bool {
-        self.persistent && !self.route.stored.is_empty()
+        !self.stored_in().is_empty()
+    }
+
+    /// The queues for which the store has to write it.
+    fn stored_in(&self) -> &Queues {
+        if self.persistent { &self.route.stored } else { &self.route.always_stored }
     }
 
     /// The same, no longer holding the read buffer it came in.
@@ -77,12 +82,11 @@ pub(crate) async fn dispatch(
             // One body for all queues, and none of them may hold the read buffer.
             outgoing = outgoing.detached();
         }
-        let is_stored = outgoing.is_stored();
-        let Outgoing { message, route, persistent, .. } = outgoing;
-        if is_stored {
-            let (message, queues) = (message.clone(), route.stored.clone());
+        if outgoing.is_stored() {
+            let (message, queues) = (outgoing.message.clone(), outgoing.stored_in().clone());
             batch.publishes.push(Publish { id, message, queues, durable: true });
         }
+        let Outgoing { message, route, persistent, .. } = outgoing;
         groups.add(id, message, &route, persistent);
     }
     let is_empty = batch.publishes.is_empty() && batch.changes.is_empty() && batch.done.is_none();
@@ -105,7 +109,7 @@ impl Groups {
             return;
         };
         let mut entry = |queue: &Arc<Queue>, place: usize, message: Message| {
-            let durable = persistent && queue.stored;
+            let durable = queue.keeps_message(persistent);
             self.push(queue, place, Entry::published(id, message, durable));
         };
         for (place, queue) in others.iter().enumerate() {

@@ -31,6 +31,8 @@ pub(crate) struct Route {
     pub(crate) targets: Vec<Arc<Queue>>,
     /// Those of the targets that keep persistent messages through a restart.
     pub(crate) stored: Queues,
+    /// Those of the targets that keep every message through a restart: as in RabbitMQ, quorum queues.
+    pub(crate) always_stored: Queues,
     /// Whether any of the targets is a queue of clients, or keeps the message for one: those of an exchange's history do not
     /// count.
     pub(crate) is_routed: bool,
@@ -133,10 +135,13 @@ impl Router {
 impl Route {
     /// The route to these queues.
     pub(crate) fn of(targets: Vec<Arc<Queue>>) -> Route {
-        let stored = targets.iter().filter(|queue| queue.stored).map(|queue| queue.id).collect();
+        let ids =
+            |of: fn(&Queue) -> bool| targets.iter().filter(move |q| of(q)).map(|q| q.id).collect();
+        let (stored, always_stored) =
+            (ids(|q| q.keeps_message(true)), ids(|q| q.keeps_message(false)));
         let is_routed = targets.iter().any(|queue| queue.keeps != Keeps::AsHistory);
         let gated = targets.iter().any(|queue| queue.gate.is_closed());
-        Route { targets, stored, is_routed, gated, exchange_gate: None }
+        Route { targets, stored, always_stored, is_routed, gated, exchange_gate: None }
     }
 }
 

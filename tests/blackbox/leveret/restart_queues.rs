@@ -174,3 +174,17 @@ fn failed_deliveries_are_counted_on() {
         assert_eq!(reasons(&channel.delivery()), [("delivery_limit".into(), "q".into(), 1)]);
     }
 }
+
+#[test]
+fn a_quorum_queue_keeps_transient_messages_and_a_classic_one_does_not() {
+    for (name, end) in ENDS {
+        for (kind, kept) in [("classic", None), ("quorum", Some("m"))] {
+            let arguments = table([("x-queue-type", text(kind))]);
+            let transient = BasicProperties::default().with_delivery_mode(1);
+            let broker =
+                restarted(end, arguments, |channel| publish(channel, transient.clone(), "m"));
+            let found = broker.channel().get("q").map(|message| message.body);
+            assert_eq!(found.as_deref(), kept, "{kind} {name}");
+        }
+    }
+}
