@@ -150,7 +150,7 @@ fn when_the_alarm_ends_the_publisher_is_told_and_what_it_sent_meanwhile_goes_thr
     let ballast = broker.data_dir().join("ballast");
     let file = File::create(&ballast).unwrap();
     // Other programs may have freed some since.
-    fallocate(&file, FallocateFlags::empty(), 0, free() - limit + MARGIN).unwrap();
+    fallocate(&file, FallocateFlags::empty(), 0, free() + MARGIN - limit).unwrap();
     drop(file);
     assert_eq!(blocked(&connection), "low on disk");
     channel.publish("", &queue, "held");

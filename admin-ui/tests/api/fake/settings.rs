@@ -111,11 +111,11 @@ impl Policies for Fake {
     ) -> Result<Put, Error> {
         let mut state = self.state();
         state.in_vhost(Some(vhost))?;
-        let [pattern, definition] = ["pattern", "definition"].map(|key| policy.get(key).cloned());
-        let (Some(Value::String(pattern)), Some(Value::Object(definition))) = (pattern, definition)
-        else {
-            return Err(Error::BadRequest(format!("no policy: {}", Value::Object(policy))));
+        let [pattern, definition] = ["pattern", "definition"].map(|key| policy[key].clone());
+        let (Value::String(pattern), Value::Object(definition)) = (&pattern, definition) else {
+            return Err(Error::BadRequest(format!("no policy: the pattern is {pattern}")));
         };
+        let pattern = pattern.clone();
         let apply_to = policy.get("apply-to").and_then(Value::as_str).unwrap_or("all").to_owned();
         let priority = policy.get("priority").and_then(Value::as_number).cloned();
         let priority = priority.unwrap_or_else(|| 0.into());
