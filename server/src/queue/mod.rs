@@ -6,6 +6,7 @@ pub(crate) mod delay;
 mod dispatch;
 mod dormancy;
 pub(crate) mod dying;
+mod effects;
 pub(crate) mod entry;
 pub(crate) mod flow;
 mod groups;
@@ -19,12 +20,14 @@ pub(crate) mod retry;
 pub(crate) mod rules;
 pub(crate) mod sequences;
 pub(crate) mod settings;
+mod settling;
 pub(crate) mod state;
 mod task;
 #[cfg(test)]
 mod testing;
 mod timers;
 pub(crate) mod unacked;
+mod view;
 mod waiting;
 
 use std::ops::RangeInclusive;

@@ -1,5 +1,6 @@
 //! A queue's rules, as a plain state machine: no lock, no I/O, no clock. `task.rs` brings it what happened and carries
-//! out its [`Effects`]. Delivering is in [`super::dispatch`], what time does in [`super::timers`].
+//! out its [`Effects`]. Delivering is in [`super::dispatch`], settling in [`super::settling`], what time does in
+//! [`super::timers`], what it tells of itself in [`super::view`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,18 +8,16 @@ use std::sync::Arc;
 use leveret_persistence::{IdSet, Message, MessageId, Progress, Ticket};
 
 use super::consumers::{ConsumeError, Consumer, ConsumerId, ConsumerSpec, Consumers, Delivery};
-use super::dying::{Dying, Fate, Leaving};
-use super::entry::{Entry, Kept};
+use super::dying::{Dying, Leaving};
+use super::entry::Entry;
 use super::groups::Groups;
 use super::ready::Ready;
 use super::recovered::Backlog;
-use super::rules::{Keeps, Overflow, Rules};
-use super::sequences::{self, Publisher, Sequences};
-use super::unacked::{DeliveryRange, Session, Unacked};
+use super::rules::{Keeps, Rules};
+use super::sequences::{self, Sequences};
+use super::unacked::Session;
 use super::waiting::Waiting;
 use crate::connection::ChannelId;
-use crate::limits::QUEUE_FLOW_MESSAGES;
-use crate::protocol::death::Reason;
 use crate::stamp;
 
 /// What becomes of a delivered message.
@@ -103,9 +102,9 @@ pub(crate) struct Counts {
 #[derive(Debug, Default)]
 pub(crate) struct Residue {
     delivered_to: MessageId,
-    numbers_from: u64,
+    pub(super) numbers_from: u64,
     pub(crate) counts: Counts,
-    sequences: Option<Box<Sequences>>,
+    pub(super) sequences: Option<Box<Sequences>>,
 }
 
 impl Residue {
@@ -139,10 +138,10 @@ pub(crate) struct State {
     pub(super) numbers_from: u64,
     pub(super) unacked_bytes: usize,
     pub(super) consumers: Consumers,
-    had_consumer: bool,
+    pub(super) had_consumer: bool,
     pub(super) groups: Groups,
     /// What numbering publishers have sent; most queues have none.
-    sequences: Option<Box<Sequences>>,
+    pub(super) sequences: Option<Box<Sequences>>,
     pub(super) loading: Option<Load>,
     pub(super) measuring: Option<u8>,
     /// The highest id that was ever handed to a client: what a clean stop remembers, so that `redelivered` is exact.
@@ -188,23 +187,6 @@ impl State {
         Residue { delivered_to, numbers_from, counts, sequences }
     }
 
-    /// Whether it has no messages, no consumers and nothing to wait for.
-    pub(crate) fn has_nothing_to_do(&self) -> bool {
-        self.ready_count() == 0
-            && self.sessions.is_empty()
-            && self.consumers.is_empty()
-            && self.waiting.len() == 0
-            && self.dying.len() == 0
-            && self.loading.is_none()
-            && self.measuring.is_none()
-            && self.rules.expires_ms.is_none()
-    }
-
-    /// Whether messages have come since the last delivery.
-    pub(crate) fn has_new_messages(&self) -> bool {
-        self.batch_first.is_some()
-    }
-
     /// Other rules from now on: a policy has changed.
     pub(crate) fn set_rules(&mut self, rules: Rules, now_ms: u64) {
         if rules.expires_ms != self.rules.expires_ms {
@@ -219,90 +201,9 @@ impl State {
         }
     }
 
-    /// Messages ready to be delivered.
-    pub(crate) fn ready_count(&self) -> usize {
-        self.ready.len() + self.groups.parked()
-    }
-
-    /// Bytes of body of these.
-    pub(crate) fn ready_body_bytes(&self) -> u64 {
-        self.ready.body_bytes() + self.groups.body_bytes()
-    }
-
-    /// Bytes of body of the messages that are delivered, not settled and in memory.
-    pub(crate) fn unacked_body_bytes(&self) -> u64 {
-        let unacked = self.sessions.values().flat_map(Session::iter);
-        let messages = unacked.filter_map(|unacked| unacked.kept.message.as_ref());
-        messages.map(|message| message.body().len() as u64).sum()
-    }
-
-    /// Messages delivered and not settled.
-    pub(crate) fn unacked_count(&self) -> usize {
-        self.sessions.values().map(Session::len).sum()
-    }
-
-    /// Messages that wait for their time.
-    pub(crate) fn waiting(&self) -> &Waiting {
-        &self.waiting
-    }
-
-    pub(crate) fn consumer_count(&self) -> usize {
-        self.consumers.len()
-    }
-
-    /// See the field.
-    pub(crate) fn delivered_to(&self) -> MessageId {
-        self.delivered_to
-    }
-
-    pub(crate) fn rules(&self) -> &Rules {
-        &self.rules
-    }
-
-    pub(crate) fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    /// What numbering publishers have sent.
-    pub(crate) fn publishers(&self) -> Vec<Publisher> {
-        self.sequences.iter().flat_map(|sequences| sequences.publishers()).collect()
-    }
-
-    /// The same over all of them.
-    pub(crate) fn publisher_counts(&self) -> sequences::Counts {
-        self.sequences.as_ref().map(|sequences| sequences.totals()).unwrap_or_default()
-    }
-
-    /// The ready messages, where they stay.
-    pub(crate) fn peek(&self) -> Vec<(MessageId, Option<Message>)> {
-        self.ready.peek()
-    }
-
-    /// What the messages of this queue cost in memory, in bytes.
-    pub(crate) fn memory(&self) -> usize {
-        let aside = self.groups.bytes() + self.waiting.bytes() + self.dying.bytes();
-        self.ready.bytes() + self.unacked_bytes + aside
-    }
-
-    /// Whether publishes had better wait for the consumers; see [`QUEUE_FLOW_MESSAGES`].
-    pub(crate) fn is_ahead_of_consumers(&self) -> bool {
-        self.ready.len() >= QUEUE_FLOW_MESSAGES && self.consumers.any_behind()
-            || self.dying.is_full() && self.is_too_long()
-    }
-
     /// The consumers that publishes have waited for do not read: nothing waits for them any more.
     pub(crate) fn stall_consumers(&mut self) {
         self.consumers.stall();
-    }
-
-    /// Whether memory is short only until the store has finished what it was given.
-    pub(crate) fn waits_for_store(&self) -> bool {
-        self.ready.waits_for_store()
-    }
-
-    /// Whether the last consumer of an auto-delete queue has left.
-    pub(crate) fn is_abandoned(&self) -> bool {
-        self.rules.auto_delete && self.had_consumer && self.consumers.is_empty()
     }
 
     /// Takes in published messages, in the order of their ids.
@@ -321,22 +222,6 @@ impl State {
             entry.mark.priority = self.rules.priority(&entry.message);
             entry.expires_ms = self.rules.expiry(&entry.message);
             self.ready.push(entry);
-        }
-    }
-
-    /// How much more a queue that refuses what is over its limit takes now.
-    pub(crate) fn room(&self) -> Room {
-        if self.rules.overflow == Overflow::DropHead {
-            return Room { direct: 0, messages: u64::MAX, bytes: u64::MAX };
-        }
-        let ready = self.ready_count() as u64;
-        let (messages, bytes) = (self.rules.max_length, self.rules.max_length_bytes);
-        // RabbitMQ looks at the limit before it looks at the consumers.
-        let is_direct = ready == 0 && messages != Some(0);
-        Room {
-            direct: if is_direct { self.consumers.capacity() } else { 0 },
-            messages: messages.map_or(u64::MAX, |max| max.saturating_sub(ready)),
-            bytes: bytes.map_or(u64::MAX, |max| max.saturating_sub(self.ready_body_bytes())),
         }
     }
 
@@ -366,56 +251,6 @@ impl State {
                 self.unacked_bytes -= unacked.kept.cost();
                 self.give_back(unacked, true);
             }
-        }
-    }
-
-    /// A channel settles deliveries. `stored`: the store was told of acknowledgements already, by a transaction.
-    pub(crate) fn settle(
-        &mut self,
-        channel: ChannelId,
-        ranges: &[DeliveryRange],
-        outcome: Outcome,
-        stored: bool,
-        now_ms: u64,
-    ) {
-        let Some(mut session) = self.sessions.remove(&channel) else {
-            return;
-        };
-        // Acknowledgements come in runs for one consumer.
-        let mut run: Option<(ConsumerId, u32)> = None;
-        for range in ranges {
-            session.take(*range, |unacked| {
-                self.unacked_bytes -= unacked.kept.cost();
-                match (&mut run, unacked.consumer) {
-                    (Some((id, count)), Some(consumer)) if *id == consumer => *count += 1,
-                    (_, Some(consumer)) => {
-                        if let Some((id, count)) = run.replace((consumer, 1)) {
-                            self.consumers.settled(id, count);
-                        }
-                    }
-                    (_, None) => {}
-                }
-                match outcome {
-                    Outcome::Requeue => self.give_back(unacked, false),
-                    Outcome::RequeueFailed => self.give_back(unacked, true),
-                    Outcome::Reject => self.reject(unacked, now_ms),
-                    Outcome::Ack => {
-                        if let Some(group) = &unacked.group {
-                            self.groups.settled(group);
-                        }
-                        if unacked.kept.ticket.is_some() && !stored {
-                            self.effects.settled.push(unacked.kept.id);
-                        }
-                    }
-                }
-            });
-        }
-        if let Some((id, count)) = run {
-            self.consumers.settled(id, count);
-        }
-        // Nothing refers to the numbers of an empty one, and not every channel says good-bye to every queue it has asked.
-        if !session.is_empty() {
-            self.sessions.insert(channel, session);
         }
     }
 
@@ -496,94 +331,11 @@ impl State {
         }
     }
 
-    /// Whether the queue may be deleted under these conditions. RabbitMQ looks at if-empty first.
-    pub(crate) fn may_delete(&self, if_unused: bool, if_empty: bool) -> Result<(), DeleteRefusal> {
-        if if_empty && self.ready_count() > 0 {
-            Err(DeleteRefusal::NotEmpty)
-        } else if if_unused && !self.consumers.is_empty() {
-            Err(DeleteRefusal::InUse)
-        } else {
-            Ok(())
-        }
-    }
-
     /// The queue goes: its consumers are to be told. Returns how many messages were ready.
     pub(crate) fn delete(&mut self) -> usize {
         let gone = self.consumers.remove(|_| true);
         self.effects.cancelled.extend(gone.into_iter().map(|Consumer { spec, .. }| spec));
         self.ready_count()
-    }
-
-    /// A delivery goes back to its old place, or is out of attempts.
-    pub(super) fn give_back(&mut self, unacked: Unacked, failed: bool) {
-        if let Some(group) = &unacked.group {
-            self.groups.settled(group);
-            // What came after it in its group must not overtake it.
-            for entry in self.groups.take_group(group) {
-                self.ready.requeue(entry);
-            }
-        }
-        let mut kept = unacked.kept;
-        kept.mark.redelivered = true;
-        kept.mark.acquired = kept.mark.acquired.saturating_add(1);
-        if failed {
-            kept.mark.deliveries = kept.mark.deliveries.saturating_add(1);
-            if self.rules.delivery_limit.is_some_and(|limit| kept.mark.deliveries > limit) {
-                self.counts.over_limit += 1;
-                return self.bury(kept, Reason::DeliveryLimit);
-            }
-            self.note_progress(&kept, 0);
-        }
-        match kept {
-            Kept { id, message: Some(message), ticket, mark, .. } => {
-                let expires_ms = self.rules.expiry(&message);
-                self.ready.requeue(Entry { id, message, ticket, expires_ms, mark });
-            }
-            in_store => self.ready.requeue_paged(&in_store),
-        }
-    }
-
-    /// A consumer refuses a delivery: it waits to be tried again, or is dead.
-    fn reject(&mut self, unacked: Unacked, now_ms: u64) {
-        if let Some(group) = &unacked.group {
-            self.groups.settled(group);
-        }
-        let mut kept = unacked.kept;
-        let Some(schedule) = &self.rules.retry else {
-            self.counts.rejected += 1;
-            return self.bury(kept, Reason::Rejected);
-        };
-        // Any number will do for the jitter; this one needs no source of randomness here.
-        let random = kept.id.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ now_ms;
-        let Some(delay) = schedule.delay(kept.mark.retries, random) else {
-            self.counts.over_limit += 1;
-            return self.bury(kept, Reason::DeliveryLimit);
-        };
-        self.counts.retried += 1;
-        kept.mark.retries += 1;
-        kept.mark.redelivered = true;
-        kept.mark.deliveries = kept.mark.deliveries.saturating_add(1);
-        kept.mark.acquired = kept.mark.acquired.saturating_add(1);
-        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        let due_ms = now_ms.saturating_add(delay_ms);
-        self.note_progress(&kept, due_ms);
-        self.waiting.add(due_ms, kept);
-    }
-
-    /// A message leaves the queue for this reason: to the dead-letter exchange, or for good.
-    pub(super) fn bury(&mut self, kept: Kept, reason: Reason) {
-        if self.rules.dead_letter.is_some() {
-            self.dying.add(kept, Fate::Dead(reason));
-        } else {
-            self.forget(&kept);
-        }
-    }
-
-    /// The store need not keep it any more.
-    fn forget(&mut self, kept: &Kept) {
-        if kept.ticket.is_some() {
-            self.effects.settled.push(kept.id);
-        }
     }
 
     fn note_sequence(&mut self, message: &Message) {
@@ -592,13 +344,6 @@ impl State {
         }
         if let Some((publisher, number)) = sequences::numbering(message) {
             self.sequences.get_or_insert_default().observe(&publisher, number);
-        }
-    }
-
-    fn note_progress(&mut self, kept: &Kept, due_ms: u64) {
-        if kept.mark.durable && self.rules.counts_deliveries() {
-            let (deliveries, retries) = (kept.mark.deliveries, kept.mark.retries);
-            self.effects.progress.push(Progress { id: kept.id, deliveries, retries, due_ms });
         }
     }
 }

@@ -1,16 +1,14 @@
-//! The task that owns one queue: takes commands from the inbox in batches, lets `state.rs` decide, carries out its effects.
+//! The task that owns one queue: takes commands from the inbox in batches, lets `state.rs` decide, and carries out what it
+//! wants (`effects.rs`).
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
-use leveret_persistence::{
-    Batch, Change, Found, MessageId, Publish, QueueId, Queues, ReadError, Scanned,
-};
+use leveret_persistence::{Batch, Change, Found, MessageId, QueueId, ReadError, Scanned};
 use tokio::sync::oneshot;
 use tokio::time;
 
-use super::consumers::ConsumerSpec;
 use super::dispatch::Moment;
 use super::dormancy::Parts;
 use super::dying::Leaving;
@@ -18,26 +16,21 @@ use super::flow::Flow;
 use super::mailbox::{Mailbox, Receiver};
 use super::recovered::Backlog;
 use super::rules::Rules;
-use super::state::{Got, Residue, State};
-use super::{
-    Command, GetReply, Inbox, Queue, Status, Unreadable, WaitingMessage, entries_of, extend_ranges,
-    ranges,
-};
+use super::state::{Residue, State};
+use super::{Command, GetReply, Inbox, Queue, Status, WaitingMessage, entries_of};
 use crate::clock;
-use crate::connection::{ChannelId, Event};
+use crate::connection::ChannelId;
 use crate::limits::{
     QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_IDLE_BEFORE_DORMANT, QUEUE_INBOX_BATCHES,
-    QUEUE_LOAD_BYTES,
 };
-use crate::storage::{Storage, Written, awaited};
+use crate::storage::{Storage, Written};
 use crate::vhost::Vhost;
-use crate::vhost::relay::{self, Source};
 
 /// What the store answered to a read.
-type Loaded = Result<Found, ReadError>;
+pub(super) type Loaded = Result<Found, ReadError>;
 
 /// Messages on their way to other queues: gives back those that were refused, and how many there were in all.
-type Carried = Pin<Box<dyn Future<Output = (usize, Vec<Leaving>)> + Send>>;
+pub(super) type Carried = Pin<Box<dyn Future<Output = (usize, Vec<Leaving>)> + Send>>;
 
 /// Makes a queue over the backlog that the store kept for it; `handle` is completed with its inbox. One without a backlog has no
 /// task until somebody wants something of it.
@@ -72,31 +65,31 @@ pub(crate) fn start(
 
 /// See the module.
 pub(super) struct Task {
-    id: QueueId,
-    name: leveret_routing::Name,
-    stored: bool,
+    pub(super) id: QueueId,
+    pub(super) name: leveret_routing::Name,
+    pub(super) stored: bool,
     queue: Weak<Queue>,
-    state: State,
-    flow: Arc<Flow>,
-    storage: Storage,
-    vhost: Weak<Vhost>,
+    pub(super) state: State,
+    pub(super) flow: Arc<Flow>,
+    pub(super) storage: Storage,
+    pub(super) vhost: Weak<Vhost>,
     ordered: Receiver,
     feedback: Receiver,
     /// The read under way, and the ids it is for.
-    load: Option<(Vec<MessageId>, oneshot::Receiver<Loaded>)>,
+    pub(super) load: Option<(Vec<MessageId>, oneshot::Receiver<Loaded>)>,
     /// The sizes that were asked for.
-    measure: Option<oneshot::Receiver<Result<Vec<Scanned>, ReadError>>>,
+    pub(super) measure: Option<oneshot::Receiver<Result<Vec<Scanned>, ReadError>>>,
     /// Messages on their way to other queues. Their queues' inboxes may be full: this queue must not wait for them, or two that
     /// dead-letter into each other would wait for ever.
-    carried: Option<Carried>,
+    pub(super) carried: Option<Carried>,
     /// Told when the store has written what was submitted so far, while memory is short.
-    paging: Option<Written>,
+    pub(super) paging: Option<Written>,
     /// Whether the store may hold transient messages of it.
-    has_paged_out: bool,
+    pub(super) has_paged_out: bool,
     /// `basic.get`s that wait for the store.
-    waiting_gets: VecDeque<(ChannelId, bool, GetReply)>,
+    pub(super) waiting_gets: VecDeque<(ChannelId, bool, GetReply)>,
     /// What this queue has added to the node's count of memory.
-    counted_memory: usize,
+    pub(super) counted_memory: usize,
     end: Option<End>,
 }
 
@@ -311,7 +304,7 @@ impl Task {
         }
     }
 
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         Moment {
             now_ms: clock::now_ms(),
             committed: self.storage.committer.committed(),
@@ -327,143 +320,6 @@ impl Task {
         let entries = entries_of(command);
         let stored = entries.iter().filter(|entry| entry.ticket.is_some()).map(|entry| entry.id);
         self.state.effects.settled.extend(stored);
-    }
-
-    fn answer_gets(&mut self) {
-        let moment = self.moment();
-        while let Some((channel, no_ack, reply)) = self.waiting_gets.pop_front() {
-            match self.state.get(channel, no_ack, moment) {
-                Got::Loading => {
-                    self.waiting_gets.push_front((channel, no_ack, reply));
-                    return;
-                }
-                got => drop(reply.send(Ok(got))),
-            }
-        }
-    }
-
-    fn take_loaded(&mut self, asked: &[MessageId], loaded: Loaded) {
-        let committed = self.storage.committer.committed();
-        match loaded {
-            Ok(Found { messages, stopped_at }) => {
-                let looked_at =
-                    stopped_at.map_or(asked.len(), |last| asked.partition_point(|id| *id <= last));
-                let asked = asked.get(..looked_at).unwrap_or(asked);
-                let missing = self.state.loaded(asked, messages, committed);
-                if !missing.is_empty() {
-                    tracing::error!(queue = %self.name, ?missing, "the store has lost messages");
-                }
-            }
-            Err(error) => {
-                // The messages stay where they are; whoever asks next makes the queue try again.
-                tracing::error!(queue = %self.name, %error, "cannot read messages back");
-                self.state.load_failed();
-                for (_, _, reply) in self.waiting_gets.drain(..) {
-                    reply.send(Err(Unreadable)).ok();
-                }
-            }
-        }
-        self.answer_gets();
-    }
-
-    fn deliver(&mut self) {
-        let moment = self.moment();
-        self.state.dispatch(moment);
-        self.state.flush(send_deliveries);
-        self.carry_out();
-        self.carry_on(moment.now_ms);
-        let memory = self.state.memory();
-        self.flow.hold(self.state.is_ahead_of_consumers());
-        let store_runs = !self.storage.committer.failed();
-        if self.state.waits_for_store() && self.paging.is_none() && store_runs {
-            let (batch, written) = awaited(Batch::default());
-            self.storage.committer.submit(batch);
-            self.paging = Some(written);
-        }
-        self.storage.memory_changed(self.counted_memory, memory);
-        self.counted_memory = memory;
-    }
-
-    fn carry_out(&mut self) {
-        let effects = std::mem::take(&mut self.state.effects);
-        let mut ids = ranges(effects.settled);
-        ids.extend(effects.settled_set.iter().fold(Vec::new(), extend_ranges));
-        let mut changes = Vec::new();
-        if !ids.is_empty() {
-            changes.push(Change::Settle { queue: self.id, ids });
-        }
-        if !effects.progress.is_empty() {
-            changes.push(Change::PutProgress { queue: self.id, progress: effects.progress });
-        }
-        self.has_paged_out |= !effects.page_out.is_empty();
-        let paged: Vec<MessageId> = effects.page_out.iter().map(|(id, _)| *id).collect();
-        let publishes: Vec<Publish> = effects
-            .page_out
-            .into_iter()
-            .map(|(id, message)| Publish {
-                id,
-                message,
-                queues: Queues::One(self.id),
-                durable: false,
-            })
-            .collect();
-        if !changes.is_empty() || !publishes.is_empty() {
-            let ticket =
-                self.storage.committer.submit(Batch { publishes, changes, ..Batch::default() });
-            self.state.page_out_submitted(&paged, ticket);
-        }
-        if !effects.load.is_empty() {
-            let (done, answer) = oneshot::channel();
-            let ids = effects.load.clone();
-            let tell = Box::new(move |loaded| drop(done.send(loaded)));
-            self.storage.reader.read(ids, QUEUE_LOAD_BYTES, tell);
-            self.load = Some((effects.load, answer));
-        }
-        if !effects.measure.is_empty() {
-            let (done, answer) = oneshot::channel();
-            self.storage
-                .reader
-                .scan(effects.measure, Box::new(move |sizes| drop(done.send(sizes))));
-            self.measure = Some(answer);
-        }
-        for spec in effects.cancelled {
-            let cancelled = Event::ConsumerCancelled { channel: spec.channel, consumer: spec.id };
-            spec.outbox.send(cancelled);
-        }
-        for spec in effects.timed_out {
-            tracing::warn!(queue = %self.name, consumer = %spec.tag, "held a message for too long");
-            let timed_out = Event::ConsumerTimedOut { channel: spec.channel, consumer: spec.id };
-            spec.outbox.send(timed_out);
-        }
-    }
-
-    /// Sends what is to leave for other queues on its way, one lot at a time.
-    fn carry_on(&mut self, now_ms: u64) {
-        if self.carried.is_some() {
-            return;
-        }
-        let leaving = self.state.take_leaving(now_ms);
-        let Some(vhost) = self.vhost.upgrade().filter(|_| !leaving.is_empty()) else {
-            return;
-        };
-        let (id, name) = (self.id, Arc::clone(&self.name));
-        let source = Source { id, name, dead_letter: self.state.rules().dead_letter.clone() };
-        self.carried = Some(Box::pin(async move {
-            let count = leaving.len();
-            (count, relay::carry(vhost, source, leaving, now_ms).await)
-        }));
-    }
-
-    fn take_measured(&mut self, sizes: Result<Vec<Scanned>, ReadError>) {
-        match sizes {
-            Ok(sizes) => {
-                self.state.measured(sizes.into_iter().map(|found| (found.id, found.body_len)));
-            }
-            Err(error) => {
-                tracing::error!(queue = %self.name, %error, "cannot measure the backlog");
-                self.state.measured(std::iter::empty());
-            }
-        }
     }
 
     fn delete(&mut self) -> usize {
@@ -503,10 +359,6 @@ impl Task {
         self.flow.hold(false);
         self.storage.memory_changed(self.counted_memory, 0);
     }
-}
-
-fn send_deliveries(spec: &Arc<ConsumerSpec>, messages: Vec<super::consumers::Delivery>) {
-    spec.outbox.send(Event::Deliver { consumer: Arc::clone(spec), messages });
 }
 
 /// Waits for the read under way; for ever if there is none. A reader that has stopped answers nothing more.

@@ -3,7 +3,8 @@
 use super::super::dispatch::Moment;
 use super::super::testing::{COMMITTED, spec};
 use super::*;
-use crate::limits::{CONSUMER_WINDOW_BYTES, CONSUMER_WINDOW_MESSAGES};
+use crate::limits::{CONSUMER_WINDOW_BYTES, CONSUMER_WINDOW_MESSAGES, QUEUE_FLOW_MESSAGES};
+use crate::queue::unacked::DeliveryRange;
 
 const CHANNEL: ChannelId = ChannelId { serial: 1, number: 1 };
 const ALL: &[DeliveryRange] = &[DeliveryRange { first: 0, last: u64::MAX }];
