@@ -282,6 +282,10 @@ impl Task {
     }
 
     fn follow_rules(&mut self) {
+        if self.state.has_new_messages() {
+            // What came before the change has met the rules of then: its publisher may have its confirm already.
+            self.deliver();
+        }
         // Without a handle the queue has gone.
         if let Some(queue) = self.queue.upgrade() {
             self.state.set_rules(queue.rules.load().as_ref().clone(), clock::now_ms());
