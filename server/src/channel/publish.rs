@@ -64,7 +64,7 @@ pub(crate) struct Publishes {
 }
 
 /// What became of gathered publishes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Sent {
     /// To be confirmed when the store has finished the batch.
     pub(crate) after_store: Vec<ConfirmRun>,
@@ -74,6 +74,31 @@ pub(crate) struct Sent {
     pub(crate) refused: Vec<ConfirmRun>,
     /// The queues that ask their publishers to wait.
     pub(crate) held: Vec<Arc<Queue>>,
+}
+
+impl Sent {
+    /// Puts the confirm of a publish where it belongs, joined with those of the publishes before it on its channel.
+    fn confirm(&mut self, routed: &Routed) {
+        let (channel, Some(number)) = (routed.channel, routed.confirm) else {
+            return;
+        };
+        let runs = if routed.is_refused() {
+            &mut self.refused
+        } else if routed.waits_for_store() {
+            &mut self.after_store
+        } else {
+            &mut self.now
+        };
+        match runs.last_mut() {
+            Some(run) if run.channel == channel && run.range.last + 1 == number => {
+                run.range.last = number;
+            }
+            _ => {
+                let range = PublishRange { first: number, last: number };
+                runs.push(ConfirmRun { channel, range });
+            }
+        }
+    }
 }
 
 impl Publishes {
@@ -107,14 +132,10 @@ impl Publishes {
         vhost.storage.committer.room().await;
         let now_ms = clock::now_ms();
         let mut admission = admit(vhost, outgoing(&mut self.gathered), now_ms).await;
-        let of =
-            |kind: fn(&Routed) -> bool| confirm_runs(self.gathered.iter().filter(move |r| kind(r)));
-        let mut sent = Sent {
-            held: Vec::new(),
-            after_store: of(|routed| !routed.is_refused() && routed.waits_for_store()),
-            now: of(|routed| !routed.is_refused() && !routed.waits_for_store()),
-            refused: of(Routed::is_refused),
-        };
+        let mut sent = Sent::default();
+        for routed in &self.gathered {
+            sent.confirm(routed);
+        }
         let done = (!sent.after_store.is_empty()).then(stored);
         let batch = Batch { done, ..batch_of(&mut admission) };
         let count = self.gathered.len() + admission.dead.len();
@@ -142,22 +163,4 @@ pub(crate) fn due(
         }
         Some(outgoing)
     })
-}
-
-/// Joins the confirms of consecutive publishes of a channel.
-fn confirm_runs<'a>(routed: impl Iterator<Item = &'a Routed>) -> Vec<ConfirmRun> {
-    let mut runs: Vec<ConfirmRun> = Vec::new();
-    let numbered = routed.filter_map(|routed| Some((routed.channel, routed.confirm?)));
-    for (channel, number) in numbered {
-        match runs.last_mut() {
-            Some(run) if run.channel == channel && run.range.last + 1 == number => {
-                run.range.last = number;
-            }
-            _ => {
-                let range = PublishRange { first: number, last: number };
-                runs.push(ConfirmRun { channel, range });
-            }
-        }
-    }
-    runs
 }
