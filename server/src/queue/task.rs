@@ -228,7 +228,10 @@ impl Task {
             Command::Settle { channel, ranges, outcome, stored } => {
                 self.state.settle(channel, &ranges, outcome, stored, clock::now_ms());
             }
-            Command::Consume { spec, reply } => drop(reply.send(self.state.consume(*spec))),
+            Command::Consume { spec, reply } => {
+                self.deliver_new();
+                reply.send(self.state.consume(*spec)).ok();
+            }
             Command::Cancel { id, reply } => {
                 self.state.cancel(id, clock::now_ms());
                 reply.send(()).ok();
@@ -237,10 +240,7 @@ impl Task {
                 self.state.close_channel(channel, clock::now_ms());
             }
             Command::Get { channel, no_ack, reply } => {
-                if self.state.has_new_messages() {
-                    // What the limits do not let stay is not there to be had.
-                    self.deliver();
-                }
+                self.deliver_new();
                 self.waiting_gets.push_back((channel, no_ack, reply));
                 self.answer_gets();
             }
@@ -281,11 +281,16 @@ impl Task {
         }
     }
 
-    fn follow_rules(&mut self) {
+    /// What was published before a command that came with it meets the limits and consumers of then: its publisher may have
+    /// its confirm already, and what the limits did not let stay is not there to be had.
+    fn deliver_new(&mut self) {
         if self.state.has_new_messages() {
-            // What came before the change has met the rules of then: its publisher may have its confirm already.
             self.deliver();
         }
+    }
+
+    fn follow_rules(&mut self) {
+        self.deliver_new();
         // Without a handle the queue has gone.
         if let Some(queue) = self.queue.upgrade() {
             self.state.set_rules(queue.rules.load().as_ref().clone(), clock::now_ms());
