@@ -122,7 +122,10 @@ fn a_consumer_that_is_busy_does_not_wait_for_a_message_with_a_time_of_0() {
     let taken = channel.delivery();
     assert!(channel.confirm().2);
     assert!(channel.publish_and_wait("", &queue, plain(), "dropped"));
+    // Leveret's queues hear of publishes and of acknowledgements on two ways: an answer says that they have heard.
+    channel.wait_ready(&queue, 0);
     channel.ack(taken.delivery_tag);
+    channel.wait_ready(&queue, 0);
     channel.publish("", &queue, "taken too");
     assert_eq!(channel.delivery().body, "taken too");
 }

@@ -187,11 +187,19 @@ pub(crate) fn queue_type(
         "" | "undefined" => Ok(default),
         "classic" => Ok(QueueType::Classic),
         "quorum" => Ok(QueueType::Quorum),
-        "stream" => Err(invalid(
-            "streams are not supported by this version: declare a classic or quorum queue",
-        )),
+        "stream" => Err(no_streams(queue, vhost)),
         other => Err(invalid(&format!("\"unsupported queue type '{other}'\""))),
     }
+}
+
+/// A type that RabbitMQ has and this broker has not: to make another instead would be a promise not kept.
+pub(crate) fn no_streams(queue: &str, vhost: &str) -> Fault {
+    let resource = Resource::Queue(queue).in_vhost(vhost);
+    let text = format!(
+        "invalid arg 'x-queue-type' for {resource}: streams are not supported by this version: declare a classic or \
+         quorum queue"
+    );
+    Fault::new(ReplyCode::PreconditionFailed, text)
 }
 
 /// Refuses as RabbitMQ does what a queue of this type cannot be declared with. Arguments that nobody knows are kept and ignored.

@@ -88,6 +88,9 @@ impl Vhost {
         let fits_quorum = *durable && !exclusive && !auto_delete;
         let default = match self.default_queue_type().as_deref() {
             Some("quorum") if fits_quorum && !declare.named_by_server => QueueType::Quorum,
+            Some("stream") if fits_quorum && !arguments.contains_key("x-queue-type") => {
+                return Err(arguments::no_streams(name, &self.name));
+            }
             _ => QueueType::Classic,
         };
         let kind = arguments::queue_type(arguments, default, name, &self.name)?;
