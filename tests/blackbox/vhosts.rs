@@ -83,6 +83,21 @@ fn an_unknown_default_queue_type_is_refused_and_makes_no_vhost() {
     assert_eq!(http.send("PUT", &["vhosts", &name], "["), Answer::bad_request("not_json"));
 }
 
+#[test]
+fn a_default_type_of_stream_makes_streams_and_in_leveret_nothing_else_instead() {
+    let broker = Broker::start();
+    let vhost = Vhost::with_metadata(&broker, &json!({ "default_queue_type": "stream" }));
+    let declare = |durable| queue::Declare { queue: "q".into(), durable, ..Default::default() };
+    let declared = vhost.channel().call(declare(true));
+    match declared {
+        Ok(_) => assert!(broker.is_rabbitmq()),
+        Err(closed) => assert_eq!((closed.code, broker.is_rabbitmq()), (406, false), "{closed:?}"),
+    }
+    let classic =
+        queue::Declare { arguments: table([("x-queue-type", text("classic"))]), ..declare(true) };
+    vhost.channel().declare(queue::Declare { queue: "c".into(), ..classic });
+}
+
 /// Of an administrator who makes it through the API.
 #[test]
 fn a_new_vhost_belongs_to_who_made_it() {
