@@ -269,7 +269,10 @@ impl Task {
                 reply.send(self.state.room()).ok();
             }
             Command::FollowRules => self.follow_rules(),
-            Command::Peek { reply } => drop(reply.send(self.state.peek())),
+            Command::Peek { reply } => {
+                self.deliver_new();
+                reply.send(self.state.peek()).ok();
+            }
             Command::ListWaiting { offset, limit, reply } => {
                 let listed = self.state.waiting().list(offset, limit);
                 let listed =
