@@ -2,13 +2,13 @@
 //! too, and so does this broker.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use imbl::OrdMap;
 use leveret_persistence::{Change, GlobalParameterRecord, ParameterRecord};
 use serde_json::Value;
 
 use super::{DefinitionsChange, Refused, Registry};
+use crate::clock;
 use crate::limits::{PARAMETER_BYTES_MAX, PARAMETER_NAME_BYTES_MAX};
 use crate::vhost::VhostName;
 use crate::vhost::policy::{Policies, Policy, PolicyKind};
@@ -94,7 +94,7 @@ impl DefinitionsChange<'_> {
     ) -> Result<bool, Refused> {
         check_size(&key.name, &value)?;
         self.vhost(&key.vhost)?;
-        let updated_ms = now_ms();
+        let updated_ms = clock::now_ms();
         self.rows.push(Change::PutParameter(ParameterRecord {
             vhost: key.vhost.to_string(),
             component: key.component.to_string(),
@@ -172,9 +172,4 @@ fn check_size(name: &str, value: &Value) -> Result<(), Refused> {
         return Err(Refused::Invalid(text));
     }
     Ok(())
-}
-
-fn now_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
