@@ -29,21 +29,16 @@ enum Takes {
     },
     Boolean,
     Text,
-    /// One of these; otherwise this error.
-    OneOf(&'static [&'static str], Unknown),
+    /// One of these; otherwise RabbitMQ says this.
+    OneOf(&'static [&'static str], &'static str),
+    /// What [`queue_type`] reads.
+    QueueType,
     /// What [`super::retry::Schedule`] reads.
     RetryDelays,
     /// The name of a header, or `true` for the usual one.
     GroupHeader,
     /// RabbitMQ does not look.
     Anything,
-}
-
-/// How RabbitMQ says that a text is none of those it knows.
-enum Unknown {
-    Atom(&'static str),
-    /// `"unsupported queue type 'x'"`
-    QueueType,
 }
 
 /// The queue types that have an argument.
@@ -76,17 +71,14 @@ const MILLISECONDS_MAX: Option<(i64, &str)> =
 
 /// Every argument that RabbitMQ knows for any type, and Leveret's own.
 pub(crate) const ARGUMENTS: &[Argument] = &[
-    row("x-queue-type", Takes::OneOf(&["classic", "quorum"], Unknown::QueueType), On::Both),
+    row("x-queue-type", Takes::QueueType, On::Both),
     integer("x-message-ttl", 0, MILLISECONDS_MAX, On::Both).policy("message-ttl", Merge::Min),
     integer("x-expires", 1, MILLISECONDS_MAX, On::Both).policy("expires", Merge::Min),
     integer("x-max-length", 0, None, On::Both).policy("max-length", Merge::Min),
     integer("x-max-length-bytes", 0, None, On::Both).policy("max-length-bytes", Merge::Min),
     row(
         "x-overflow",
-        Takes::OneOf(
-            &["drop-head", "reject-publish", "reject-publish-dlx"],
-            Unknown::Atom("invalid_overflow"),
-        ),
+        Takes::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"], "invalid_overflow"),
         On::Both,
     )
     .policy("overflow", Merge::ByType),
@@ -103,7 +95,7 @@ pub(crate) const ARGUMENTS: &[Argument] = &[
         "x-queue-leader-locator",
         Takes::OneOf(
             &["client-local", "balanced", "random", "least-leaders"],
-            Unknown::Atom("invalid_queue_locator_arg"),
+            "invalid_queue_locator_arg",
         ),
         On::Both,
     ),
@@ -112,7 +104,7 @@ pub(crate) const ARGUMENTS: &[Argument] = &[
     integer("x-consumer-timeout", 0, None, On::Quorum).policy("consumer-timeout", Merge::Min),
     row(
         "x-dead-letter-strategy",
-        Takes::OneOf(&["at-most-once", "at-least-once"], Unknown::Atom("invalid_dlx_strategy")),
+        Takes::OneOf(&["at-most-once", "at-least-once"], "invalid_dlx_strategy"),
         On::Quorum,
     )
     .policy("dead-letter-strategy", Merge::Argument),
@@ -215,9 +207,6 @@ pub(crate) fn check(
         };
         let resource = Resource::Queue(queue).in_vhost(vhost);
         let name = argument.name;
-        if name == "x-queue-type" {
-            continue;
-        }
         if !argument.is_on(kind) {
             let kind = kind.as_str();
             let text =
@@ -308,10 +297,7 @@ impl Argument {
                 if known.contains(&text.as_str()) {
                     return Ok(());
                 }
-                Err(match unknown {
-                    Unknown::Atom(reason) => (*reason).to_owned(),
-                    Unknown::QueueType => format!("\"unsupported queue type '{text}'\""),
-                })
+                Err((*unknown).to_owned())
             }
             Takes::RetryDelays => match super::retry::Schedule::parse(value) {
                 Ok(_) => Ok(()),
@@ -322,7 +308,7 @@ impl Argument {
                 other => Err(unacceptable(other)),
             },
             Takes::Anything if self.name == "x-queue-version" => check_version(value),
-            Takes::Anything => Ok(()),
+            Takes::QueueType | Takes::Anything => Ok(()),
         }
     }
 }

@@ -30,6 +30,7 @@ fn values(argument: &Argument) -> String {
         Takes::OneOf(known, _) => {
             known.iter().map(|text| format!("`{text}`")).collect::<Vec<_>>().join(", ")
         }
+        Takes::QueueType => "`classic`, `quorum`".to_owned(),
         Takes::RetryDelays => "delays".to_owned(),
         Takes::GroupHeader => "text, `true` or `false`".to_owned(),
         Takes::Anything if argument.name == "x-queue-version" => "2".to_owned(),
