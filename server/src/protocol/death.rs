@@ -99,7 +99,7 @@ pub fn deaths(raw: &[u8], trusted: bool) -> Vec<DeathRecord> {
     let Ok(properties) = Properties::parse(raw) else {
         return Vec::new();
     };
-    let x_death = properties.header_fields().find(|field| is(field, X_DEATH));
+    let x_death = properties.header_field(X_DEATH.as_bytes());
     match x_death.map(|field| field.view()) {
         Some(Value::Array(array)) if trusted => {
             values(array).filter_map(DeathRecord::read).collect()

@@ -173,13 +173,16 @@ impl<'a> Properties<'a> {
         field_table::fields(self.headers_raw().unwrap_or_default())
     }
 
-    /// One header, decoded, without decoding the others. Of two with one name the first counts, as
-    /// in RabbitMQ.
+    /// One header, undecoded. Of two with one name the first counts, as in RabbitMQ.
+    #[must_use]
+    pub fn header_field(&self, name: &[u8]) -> Option<Field<'a>> {
+        self.header_fields().find(|field| field.name == name)
+    }
+
+    /// One header, decoded, without decoding the others.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<AMQPValue> {
-        self.header_fields()
-            .find(|field| field.name == name.as_bytes())
-            .and_then(|field: Field<'_>| field.decode())
+        self.header_field(name.as_bytes()).and_then(|field| field.decode())
     }
 
     /// All properties, decoded; for showing a message to people. `None` when a text in them is not

@@ -34,10 +34,13 @@ pub(crate) fn negated(properties: &[u8]) -> Vec<u8> {
     }
 }
 
+/// The value of the header.
+pub(crate) fn of_properties(properties: &Properties<'_>) -> Option<i64> {
+    properties.header_field(X_DELAY.as_bytes())?.view().integer()
+}
+
 fn header(properties: &[u8]) -> Option<i64> {
-    let properties = Properties::parse(properties).ok()?;
-    let mut fields = properties.header_fields();
-    fields.find(|field| field.name == X_DELAY.as_bytes())?.view().integer()
+    of_properties(&Properties::parse(properties).ok()?)
 }
 
 #[cfg(test)]

@@ -270,8 +270,7 @@ fn leave(
 /// The group of a message; none without the header.
 pub(crate) fn group_of(message: &Message, header: &str) -> Option<Group> {
     let properties = Properties::parse(message.properties()).ok()?;
-    let value = properties.header_fields().find(|field| field.name == header.as_bytes())?;
-    Some(value.value.into())
+    Some(properties.header_field(header.as_bytes())?.value.into())
 }
 
 #[cfg(test)]

@@ -271,6 +271,13 @@ impl Queue {
         self.dormancy.is_asleep()
     }
 
+    /// Has its task end with all its messages, whoever uses it; one that is gone has ended already. The store is the caller's to
+    /// tell.
+    pub(crate) async fn end(&self) {
+        let (if_unused, if_empty) = (false, false);
+        self.ask(|reply| Command::Delete { if_unused, if_empty, reply }).await.ok();
+    }
+
     /// Waits until its task has ended.
     pub(crate) async fn ended(&self) {
         self.inbox.ordered.ended().await;

@@ -164,8 +164,7 @@ impl Admission {
 /// The key by which a gate knows a message: the value of its header, type and all, or the digest of a long one.
 fn key_for<'a>(gate: &Gate, properties: &Properties<'a>) -> Option<Cow<'a, [u8]>> {
     let header = &gate.deduplication()?.header;
-    let mut fields = properties.header_fields();
-    let value = fields.find(|field| field.name == header.as_bytes())?.value;
+    let value = properties.header_field(header.as_bytes())?.value;
     match value.len() {
         0..=DEDUPLICATION_KEY_BYTES => Some(value.into()),
         _ => Some(Sha256::digest(value).to_vec().into()),
@@ -174,6 +173,5 @@ fn key_for<'a>(gate: &Gate, properties: &Properties<'a>) -> Option<Cow<'a, [u8]>
 
 /// A message's own time in the cache, as RabbitMQ's deduplication plugin has it.
 fn cache_ttl(properties: &Properties<'_>) -> Option<u64> {
-    let mut fields = properties.header_fields();
-    fields.find(|field| field.name == b"x-cache-ttl")?.view().unsigned()
+    properties.header_field(b"x-cache-ttl")?.view().unsigned()
 }

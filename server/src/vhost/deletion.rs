@@ -9,7 +9,6 @@ use super::bindings::is_stored;
 use super::queues::key_owner;
 use super::{Vhost, refusals};
 use crate::protocol::Fault;
-use crate::queue::Command;
 
 impl Vhost {
     /// From now on nothing is declared in it. False if its deletion has begun already.
@@ -31,9 +30,7 @@ impl Vhost {
     pub(crate) async fn end_queues(&self) {
         let topology = self.topology().clone();
         for queue in topology.queues.values().chain(topology.keepers.values()) {
-            let (if_unused, if_empty) = (false, false);
-            // One that is gone has ended already.
-            let _ended = queue.ask(|reply| Command::Delete { if_unused, if_empty, reply }).await;
+            queue.end().await;
         }
     }
 

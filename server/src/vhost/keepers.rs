@@ -16,9 +16,9 @@ use super::{Topology, TopologyChange, Vhost};
 use crate::clock;
 use crate::protocol::field_value::Value;
 use crate::protocol::properties::Properties;
+use crate::queue::Command;
 use crate::queue::recovered::Backlog;
 use crate::queue::rules::{Keeps, QueueType};
-use crate::queue::{Command, Queue};
 
 /// What a message says that is not to be kept for later bindings.
 const NO_STORE: &[u8] = b"x-recent-history-no-store";
@@ -73,7 +73,7 @@ impl Vhost {
                 change.rows.push(Change::DeleteQueue(keeper.id));
             }
             // The topology is locked: its inbox may have to be waited for elsewhere.
-            tokio::spawn(async move { end(&keeper).await });
+            tokio::spawn(async move { keeper.end().await });
         }
     }
 
@@ -158,13 +158,5 @@ fn exchange_gate(
 
 /// Whether a message is to be kept for later bindings of a recent-history exchange.
 pub(super) fn is_for_history(properties: &Properties<'_>) -> bool {
-    let mut fields = properties.header_fields();
-    let no_store = fields.find(|field| field.name == NO_STORE);
-    no_store.is_none_or(|field| field.view() != Value::Boolean(true))
-}
-
-async fn end(keeper: &Queue) {
-    let (if_unused, if_empty) = (false, false);
-    // It may have ended already.
-    keeper.ask(|reply| Command::Delete { if_unused, if_empty, reply }).await.ok();
+    properties.header_field(NO_STORE).is_none_or(|field| field.view() != Value::Boolean(true))
 }

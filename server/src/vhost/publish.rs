@@ -264,8 +264,7 @@ pub(super) fn copy_keys(properties: &[u8], header: &str) -> Vec<String> {
     let Ok(properties) = Properties::parse(properties) else {
         return Vec::new();
     };
-    let copies = properties.header_fields().find(|field| field.name == header.as_bytes());
-    match copies.map(|field| field.view()) {
+    match properties.header_field(header.as_bytes()).map(|field| field.view()) {
         Some(Value::Array(array)) => texts(array).collect(),
         _ => Vec::new(),
     }
@@ -299,8 +298,6 @@ impl Headers for LazyHeaders<'_, '_> {
     }
 
     fn delayed(&self) -> bool {
-        let mut fields = self.0.header_fields();
-        let delay = fields.find(|field| field.name == delay::X_DELAY.as_bytes());
-        delay.and_then(|field| field.view().integer()).and_then(delay::delay_ms).is_some()
+        delay::of_properties(self.0).and_then(delay::delay_ms).is_some()
     }
 }
