@@ -146,10 +146,7 @@ fn die(
         message.body(),
     );
     let dead = dead.stamped(Stamp { arrived_ms: now_ms, flags: kept_flags });
-    let records = deaths(&properties, true);
-    let route = route(topology, &dead_letter.exchange, &keys, &properties, &records);
-    let persistent = is_persistent(&properties);
-    Outgoing::new(dead, Arc::new(route), persistent)
+    outgoing(topology, dead, &dead_letter.exchange, &keys, &deaths(&properties, true))
 }
 
 /// A message of a delayed exchange whose time has come.
@@ -159,31 +156,45 @@ fn come_due(vhost: &Vhost, topology: &Topology, message: &Message, now_ms: u64) 
     let mut keys = vec![text(message.routing_key()).into_owned()];
     keys.extend(copy_keys(&properties, "CC"));
     keys.extend(copy_keys(&properties, "BCC"));
-    let route = route(topology, &exchange, &keys, &properties, &[]);
-    if route.targets.is_empty() {
-        tracing::debug!(vhost = &*vhost.name, %exchange, "a delayed message is due and has nowhere to go");
-    }
     let due = Message::new(message.exchange(), message.routing_key(), &properties, message.body());
     let due = due.stamped(Stamp { arrived_ms: now_ms, ..message.stamp() });
-    let persistent = is_persistent(&properties);
-    Outgoing::new(due, Arc::new(route), persistent)
+    let outgoing = outgoing(topology, due, &exchange, &keys, &[]);
+    if outgoing.route.targets.is_empty() {
+        tracing::debug!(vhost = &*vhost.name, %exchange, "a delayed message is due and has nowhere to go");
+    }
+    outgoing
 }
 
-/// The queues for a message that nobody publishes. One without an exchange is dropped, as in RabbitMQ; so is one that goes
-/// round in a circle without ever being rejected.
+/// A message that nobody publishes, with its route.
+fn outgoing(
+    topology: &Topology,
+    message: Message,
+    exchange: &str,
+    keys: &[String],
+    deaths: &[DeathRecord],
+) -> Outgoing {
+    let (route, persistent) = match Properties::parse(message.properties()) {
+        Ok(properties) => {
+            let route = route(topology, exchange, keys, &properties, deaths);
+            (route, properties.is_persistent())
+        }
+        Err(_) => (Route::default(), false),
+    };
+    Outgoing::new(message, Arc::new(route), persistent)
+}
+
+/// Its queues. One without an exchange is dropped, as in RabbitMQ; so is one that goes round in a circle without ever being
+/// rejected.
 fn route(
     topology: &Topology,
     exchange: &str,
     keys: &[String],
-    properties: &[u8],
+    properties: &Properties<'_>,
     deaths: &[DeathRecord],
 ) -> Route {
-    let Ok(properties) = Properties::parse(properties) else {
-        return Route::default();
-    };
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     let mut walk = Walk::with_seed(rand::random());
-    let Ok(mut route) = topology.route(exchange, &keys, &properties, &mut walk) else {
+    let Ok(mut route) = topology.route(exchange, &keys, properties, &mut walk) else {
         return Route::default();
     };
     if route.targets.iter().any(|queue| is_cycle(deaths, &queue.name)) {
@@ -200,10 +211,6 @@ fn route(
         route = Route::of(targets.collect());
     }
     route
-}
-
-fn is_persistent(properties: &[u8]) -> bool {
-    Properties::parse(properties).is_ok_and(|properties| properties.is_persistent())
 }
 
 fn text(name: &[u8]) -> Cow<'_, str> {
