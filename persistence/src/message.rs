@@ -46,6 +46,7 @@ struct Part<const LEN: usize> {
 }
 
 impl<const LEN: usize> Part<LEN> {
+    #[inline]
     fn new(range: Range<usize>, raw_len: usize) -> Option<Self> {
         if range.start > range.end || range.end > raw_len {
             return None;
@@ -58,11 +59,13 @@ impl<const LEN: usize> Part<LEN> {
         Some(Self { start: u32::try_from(range.start).ok()?.to_le_bytes(), len: *len })
     }
 
+    #[inline]
     fn range(self) -> Range<usize> {
         let start = u32::from_le_bytes(self.start) as usize;
         start..start + self.len()
     }
 
+    #[inline]
     fn len(self) -> usize {
         self.len.iter().rev().fold(0, |len, byte| (len << 8) | usize::from(*byte))
     }
@@ -106,6 +109,7 @@ impl Message {
     /// `None` if a range is not inside of `raw`, starts past 4 GiB, or is longer than
     /// [`Message::try_new`] takes.
     #[must_use]
+    #[inline]
     pub fn from_slices(
         raw: Bytes,
         exchange: Range<usize>,
@@ -126,6 +130,7 @@ impl Message {
 
     /// The same message with another stamp; a new one has the default stamp.
     #[must_use]
+    #[inline]
     pub fn stamped(mut self, stamp: Stamp) -> Self {
         self.stamp = stamp.into();
         self
@@ -133,30 +138,42 @@ impl Message {
 
     /// When it arrived, and what the broker notes of it.
     #[must_use]
+    #[inline]
     pub fn stamp(&self) -> Stamp {
         self.stamp.into()
     }
 
+    /// The flags of its stamp.
+    #[inline]
+    #[must_use]
+    pub fn flags(&self) -> u8 {
+        self.stamp.flags
+    }
+
     /// The name of the exchange it was published to; empty for the default exchange.
     #[must_use]
+    #[inline]
     pub fn exchange(&self) -> &[u8] {
         self.part(self.exchange)
     }
 
     /// The routing key it was published with.
     #[must_use]
+    #[inline]
     pub fn routing_key(&self) -> &[u8] {
         self.part(self.routing_key)
     }
 
     /// The properties as the content header carried them.
     #[must_use]
+    #[inline]
     pub fn properties(&self) -> &[u8] {
         self.part(self.properties)
     }
 
     /// The body.
     #[must_use]
+    #[inline]
     pub fn body(&self) -> &[u8] {
         self.part(self.body)
     }
@@ -169,18 +186,37 @@ impl Message {
 
     /// Bytes of the four parts together.
     #[must_use]
+    #[inline]
     pub fn size(&self) -> usize {
         self.exchange.len() + self.routing_key.len() + self.properties.len() + self.body.len()
+    }
+
+    /// Bytes of the buffer that it keeps alive: the read that it came in, or its own.
+    #[inline]
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Whether both are slices of the same buffer.
+    #[inline]
+    #[must_use]
+    pub fn shares_with(&self, other: &Self) -> bool {
+        self.raw.as_ptr() == other.raw.as_ptr() && self.raw.len() == other.raw.len()
     }
 
     /// The same message in an allocation of its own size, so that it does not keep a whole read
     /// buffer alive.
     #[must_use]
     pub fn compact(&self) -> Self {
+        if self.raw.len() == self.size() {
+            return self.clone();
+        }
         let copy = Self::new(self.exchange(), self.routing_key(), self.properties(), self.body());
         Self { stamp: self.stamp, ..copy }
     }
 
+    #[inline]
     fn part<const LEN: usize>(&self, part: Part<LEN>) -> &[u8] {
         self.raw.get(part.range()).expect("a part was checked to lie inside when it was made")
     }

@@ -15,10 +15,11 @@ pub struct Stamp {
 #[derive(Copy, Clone, Default)]
 pub(crate) struct PackedStamp {
     arrived: [u8; 6],
-    flags: u8,
+    pub(crate) flags: u8,
 }
 
 impl From<Stamp> for PackedStamp {
+    #[inline]
     fn from(Stamp { arrived_ms, flags }: Stamp) -> Self {
         let [a, b, c, d, e, f, high @ ..] = arrived_ms.to_le_bytes();
         let arrived = if high == [0, 0] { [a, b, c, d, e, f] } else { [0xff; 6] };
@@ -27,6 +28,7 @@ impl From<Stamp> for PackedStamp {
 }
 
 impl From<PackedStamp> for Stamp {
+    #[inline]
     fn from(PackedStamp { arrived: [a, b, c, d, e, f], flags }: PackedStamp) -> Self {
         Self { arrived_ms: u64::from_le_bytes([a, b, c, d, e, f, 0, 0]), flags }
     }

@@ -1,5 +1,7 @@
 //! Class `basic` (specification section 1.8): publishing and settling. Consuming is in `consume.rs`.
 
+use std::sync::Arc;
+
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::basic::{AMQPMethod, RecoverOk};
 use leveret_persistence::{Message, Stamp};
@@ -11,14 +13,14 @@ use super::publish::Routed;
 use super::unacked::UnknownTag;
 use crate::connection::{Connection, Slot};
 use crate::limits::EXPIRATION_MAX_MS;
-use crate::protocol::content::{Content, Return, encode_return};
+use crate::protocol::content::{Content, Return, check_name, encode_return};
 use crate::protocol::properties::Properties;
 use crate::protocol::rewrite::with_reply_to;
 use crate::protocol::{Fault, ReplyCode};
 use crate::queue::Command;
 use crate::queue::state::Outcome;
 use crate::vhost::dispatch::{Outgoing, without_blind_copies};
-use crate::vhost::publish::Wishes;
+use crate::vhost::publish::{Route, Wishes};
 use crate::vhost::reply_to::{REPLY_TO, ReplyTo};
 
 impl Connection {
@@ -66,6 +68,12 @@ impl Connection {
     /// A whole message has arrived. Checks in RabbitMQ's order; it goes out with the others of this read.
     pub(crate) fn publish(&mut self, number: u16, published: Published) -> Result<(), Fault> {
         let Published { message, mandatory, immediate } = published;
+        // Names that have been routed need not be checked again.
+        let last = self.router.again(message.exchange(), message.routing_key());
+        if last.is_none() {
+            check_name(message.exchange())?;
+            check_name(message.routing_key())?;
+        }
         if immediate {
             return Err(Fault::new(ReplyCode::NotImplemented, "immediate=true"));
         }
@@ -73,19 +81,20 @@ impl Connection {
         if size > self.node.config.max_message_size {
             return Err(self.too_large(size));
         }
-        // Both were checked to be UTF-8 when the method was decoded.
-        let exchange = str::from_utf8(message.exchange()).unwrap_or_default();
-        let routing_key = str::from_utf8(message.routing_key()).unwrap_or_default();
         let properties = Properties::parse(message.properties())?;
-        let (vhost, wishes) = (&self.vhost, Wishes::of(&properties)?);
-        let route = self.router.route(vhost, exchange, routing_key, &wishes, &properties)?;
-        self.access.check_user_id(&properties)?;
-        check_expiration(&properties)?;
         let persistent = properties.is_persistent();
-        let rewritten = self.rewritten(number, &message, &properties)?;
-        let reply = exchange.is_empty() && ReplyTo::is_address(message.routing_key());
-        let stamp = Stamp { arrived_ms: self.read_ms, flags: wishes.flags };
-        let message = rewritten.unwrap_or(message).stamped(stamp);
+        let arrived_ms = self.read_ms;
+        let (route, message) = match last {
+            Some(route) if properties.are_plain() => {
+                (route, message.stamped(Stamp { arrived_ms, flags: 0 }))
+            }
+            _ => {
+                let (route, flags, rewritten) = self.route(number, &message, &properties)?;
+                let message = rewritten.unwrap_or(message);
+                (route, message.stamped(Stamp { arrived_ms, flags }))
+            }
+        };
+        let reply = message.exchange().is_empty() && ReplyTo::is_address(message.routing_key());
         let routable = match reply {
             true => self.vhost.reply_to.is_waiting(message.routing_key()),
             false => route.is_routed,
@@ -112,6 +121,24 @@ impl Connection {
             self.publishes.add(routed);
         }
         Ok(())
+    }
+
+    /// The queues for a message, the flags of its stamp, and the message itself if it is to go on another one than it came. In the
+    /// order of RabbitMQ's checks.
+    fn route(
+        &mut self,
+        number: u16,
+        message: &Message,
+        properties: &Properties<'_>,
+    ) -> Result<(Arc<Route>, u8, Option<Message>), Fault> {
+        let exchange = check_name(message.exchange())?;
+        let routing_key = check_name(message.routing_key())?;
+        let wishes = Wishes::of(properties)?;
+        let route = self.router.route(&self.vhost, exchange, routing_key, &wishes, properties)?;
+        self.access.check_user_id(properties)?;
+        check_expiration(properties)?;
+        let rewritten = self.rewritten(number, message, properties)?;
+        Ok((route, wishes.flags, rewritten))
     }
 
     /// 406 for a body over the configured limit.

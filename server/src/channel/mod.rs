@@ -16,6 +16,8 @@ pub(crate) mod unacked;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::connection::ChannelId;
 use crate::connections::OpenChannel;
 use crate::protocol::Fault;
@@ -35,7 +37,7 @@ pub(crate) struct Channel {
     pub(crate) assembly: Assembly,
     pub(crate) mode: Mode,
     pub(crate) outstanding: Outstanding,
-    pub(crate) consumers: HashMap<Arc<str>, Consumer>,
+    pub(crate) consumers: HashMap<Arc<str>, Consumer, RandomState>,
     pub(crate) reply_consumer: Option<ReplyConsumer>,
     /// What `basic.qos` gives to consumers that are made from now on; 0 = no limit.
     pub(crate) prefetch: u16,
@@ -79,7 +81,7 @@ impl Channel {
             assembly: Assembly::Idle,
             mode: Mode::Plain,
             outstanding: Outstanding::default(),
-            consumers: HashMap::new(),
+            consumers: HashMap::default(),
             reply_consumer: None,
             prefetch: 0,
             limit: Arc::default(),

@@ -2,19 +2,24 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use leveret_persistence::Message;
 
 use super::{Connection, Slot};
 use crate::channel::content::{Outcome, Published};
 use crate::clock;
-use crate::protocol::content::{self, decode_ack, decode_content_header, decode_publish};
+use crate::protocol::content::{
+    self, decode_ack, decode_content_header, decode_publish, publish_arguments,
+};
 use crate::protocol::frame::{Frame, FrameKind, next_frame, unexpected_frame};
 use crate::protocol::method::{BASIC_ACK, BASIC_PUBLISH, MethodId, decode_method, method_id};
 use crate::protocol::{Fault, ReplyCode};
 use crate::queue;
 
 /// The whole frames at the start of `buffer`, cut off it, and the fault of what follows them, if it is one.
+///
+/// Messages keep what they came in alive. So it takes the buffer with it if it fills it; of little, a copy is made, and the
+/// buffer takes the next read.
 pub(super) fn cut_whole_frames(buffer: &mut BytesMut, frame_max: u32) -> (Bytes, Option<Fault>) {
     let mut end = 0;
     let fault = loop {
@@ -24,15 +29,22 @@ pub(super) fn cut_whole_frames(buffer: &mut BytesMut, frame_max: u32) -> (Bytes,
             Err(fault) => break Some(fault),
         }
     };
-    (buffer.split_to(end).freeze(), fault)
+    let frames = if end >= buffer.capacity() / 2 {
+        buffer.split_to(end).freeze()
+    } else {
+        let copy = Bytes::copy_from_slice(buffer.get(..end).unwrap_or_default());
+        buffer.advance(end);
+        copy
+    };
+    (frames, fault)
 }
 
 impl Connection {
-    /// Serves the whole frames of one read, and hands on what they gathered.
+    /// Serves frames that [`cut_whole_frames`] has found, and hands on what they gathered.
     pub(super) async fn serve(&mut self, frames: &Bytes) -> Result<Next, Fault> {
         self.read_ms = clock::now_ms();
         let mut from = 0;
-        while let Some(frame) = next_frame(frames, from, self.frame_max)? {
+        while let Some(frame) = Frame::at(frames, from) {
             let (end, served) = match self.whole_message(frames, &frame) {
                 Some((end, published)) => {
                     let done = self.publish(frame.channel, published).map(|()| Next::GoOn);
@@ -141,8 +153,7 @@ impl Connection {
         if !self.channel(number)?.assembly.is_idle() {
             return None;
         }
-        let next = |from| next_frame(frames, from, self.frame_max).ok().flatten();
-        let header = next(method.end)?;
+        let header = Frame::at(frames, method.end)?;
         if header.kind != FrameKind::Header || header.channel != number {
             return None;
         }
@@ -150,7 +161,7 @@ impl Connection {
         let (body, end) = match content.body_size {
             0 => (header.end..header.end, header.end),
             size => {
-                let body = next(header.end)?;
+                let body = Frame::at(frames, header.end)?;
                 let whole = body.payload.len() as u64 == size;
                 if body.kind != FrameKind::Body || body.channel != number || !whole {
                     return None;
@@ -158,7 +169,7 @@ impl Connection {
                 (body.payload, body.end)
             }
         };
-        let publish = decode_publish(payload).ok()?;
+        let publish = publish_arguments(payload)?;
         let message = Message::from_slices(
             frames.clone(),
             shifted(&publish.exchange, method.payload.start),
@@ -219,7 +230,7 @@ pub(super) enum Next {
 const CHANNEL_CLASS: u16 = 20;
 const BASIC_QOS: MethodId = (60, 10);
 
-/// Part of the frames; `next_frame` gave the range, so it is there.
+/// Part of the frames; `Frame::at` gave the range, so it is there.
 fn slice<'a>(frames: &'a Bytes, range: &Range<usize>) -> &'a [u8] {
     frames.get(range.clone()).unwrap_or_default()
 }

@@ -104,7 +104,7 @@ fn connection(node: Arc<Node>, opened: Opened) -> Connection {
         out: BytesMut::new(),
         unwritten: None,
         read_ms: 0,
-        channels: std::collections::HashMap::new(),
+        channels: std::collections::HashMap::default(),
         vhost: opened.vhost,
         publishes: Publishes::default(),
         settlements: Settlements::default(),

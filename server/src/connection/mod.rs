@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use amq_protocol::protocol::AMQPClass;
 use bytes::BytesMut;
+use foldhash::fast::RandomState;
 use leveret_persistence::Ticket;
 use leveret_routing::Binding;
 use tokio::sync::mpsc;
@@ -98,7 +99,7 @@ pub(crate) struct Connection {
     pub(crate) events: mpsc::UnboundedReceiver<Event>,
     /// Bytes for the client.
     pub(crate) out: BytesMut,
-    pub(crate) channels: HashMap<u16, Slot>,
+    pub(crate) channels: HashMap<u16, Slot, RandomState>,
     pub(crate) router: Router,
     pub(crate) publishes: Publishes,
     pub(crate) settlements: Settlements,

@@ -17,9 +17,9 @@ use crate::limits::{
     CLOSE_OK_TIMEOUT, READ_BUFFER_BYTES, WRITE_BUFFER_HIGH_BYTES, WRITE_BUFFER_KEPT_BYTES,
     WRITE_BUFFER_STOP_READING_BYTES,
 };
-use crate::protocol::frame::HEARTBEAT;
+use crate::protocol::Fault;
+use crate::protocol::frame::{Frame, HEARTBEAT};
 use crate::protocol::method::{decode_method, method_id};
-use crate::protocol::{Fault, frame};
 use crate::queue::Queue;
 
 /// The read buffer of a connection that says little, in bytes.
@@ -258,7 +258,7 @@ async fn released(held_by: &[Arc<Queue>]) {
 fn is_answered(frames: &Bytes) -> bool {
     use amq_protocol::protocol::{AMQPClass, connection::AMQPMethod};
     let mut from = 0;
-    while let Ok(Some(frame)) = frame::next_frame(frames, from, 0) {
+    while let Some(frame) = Frame::at(frames, from) {
         from = frame.end;
         let payload = frames.get(frame.payload.clone()).unwrap_or_default();
         if frame.channel != 0 || method_id(payload).is_none_or(|(class, _)| class != 10) {

@@ -24,8 +24,7 @@ const BASIC_DELIVER: MethodId = (BASIC_CLASS, 60);
 const BASIC_GET_OK: MethodId = (BASIC_CLASS, 71);
 const BASIC_NACK: MethodId = (BASIC_CLASS, 120);
 
-/// `basic.publish`. The ranges are within the payload it was decoded from, and their bytes are
-/// UTF-8.
+/// `basic.publish`. The ranges are within the payload it was decoded from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishMethod {
     /// The exchange; empty for the default one.
@@ -54,29 +53,42 @@ pub struct ContentHeader {
 /// # Errors
 /// 501 FRAME_ERROR for a name that is not UTF-8, 502 SYNTAX_ERROR for bytes missing or left over.
 pub fn decode_publish(payload: &[u8]) -> Result<PublishMethod, Fault> {
-    let read = || {
-        let mut reader = Reader::new(payload);
-        // Class, method and the reserved short that was once an access ticket.
-        reader.bytes(6)?;
-        let exchange = reader.short_string()?;
-        let exchange_end = reader.position();
-        let routing_key = reader.short_string()?;
-        let routing_key_end = reader.position();
-        let bits = reader.u8()?;
-        reader.is_empty().then_some((exchange, exchange_end, routing_key, routing_key_end, bits))
-    };
-    let Some((exchange, exchange_end, routing_key, routing_key_end, bits)) = read() else {
+    let Some(publish) = publish_arguments(payload) else {
         return Err(malformed("basic.publish").with_method(BASIC_PUBLISH));
     };
-    if std::str::from_utf8(exchange).is_err() || std::str::from_utf8(routing_key).is_err() {
-        return Err(Fault::malformed_utf8().with_method(BASIC_PUBLISH));
+    for name in [&publish.exchange, &publish.routing_key] {
+        check_name(payload.get(name.clone()).unwrap_or_default())?;
     }
-    Ok(PublishMethod {
+    Ok(publish)
+}
+
+/// As [`decode_publish`], for who checks the names ([`check_name`]) before using them: a publisher
+/// mostly repeats names that were checked. `None` for bytes missing or left over.
+#[inline]
+#[must_use]
+pub fn publish_arguments(payload: &[u8]) -> Option<PublishMethod> {
+    let mut reader = Reader::new(payload);
+    // Class, method and the reserved short that was once an access ticket.
+    reader.bytes(6)?;
+    let exchange = reader.short_string()?;
+    let exchange_end = reader.position();
+    let routing_key = reader.short_string()?;
+    let routing_key_end = reader.position();
+    let bits = reader.u8()?;
+    reader.is_empty().then(|| PublishMethod {
         exchange: exchange_end - exchange.len()..exchange_end,
         routing_key: routing_key_end - routing_key.len()..routing_key_end,
         mandatory: bits & 0b01 != 0,
         immediate: bits & 0b10 != 0,
     })
+}
+
+/// An exchange's name or a routing key of a publish as text.
+///
+/// # Errors
+/// 501 FRAME_ERROR if it is not UTF-8.
+pub fn check_name(name: &[u8]) -> Result<&str, Fault> {
+    std::str::from_utf8(name).map_err(|_| Fault::malformed_utf8().with_method(BASIC_PUBLISH))
 }
 
 /// Decodes the payload of the header frame that follows a publish.
@@ -85,6 +97,7 @@ pub fn decode_publish(payload: &[u8]) -> Result<PublishMethod, Fault> {
 /// 505 UNEXPECTED_FRAME for a header of another class than `basic` or with a weight, which the
 /// specification wants to be 0; 501 FRAME_ERROR for a body over [`BODY_SIZE_MAX`]. All in
 /// RabbitMQ's words.
+#[inline]
 pub fn decode_content_header(payload: &[u8]) -> Result<ContentHeader, Fault> {
     let mut reader = Reader::new(payload);
     let (Some(class_id), Some(weight), Some(body_size)) =

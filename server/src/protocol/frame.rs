@@ -45,6 +45,7 @@ impl FrameKind {
     /// The kind of a frame whose first octet is `octet` and whose payload has `size` octets; `None`
     /// when there is no such kind or when the payload cannot be one of that kind, which RabbitMQ
     /// does not tell apart.
+    #[inline]
     fn of(octet: u8, size: u32) -> Option<Self> {
         match octet {
             1 if size >= METHOD_PAYLOAD_MIN => Some(Self::Method),
@@ -69,6 +70,33 @@ pub struct Frame {
     pub end: usize,
 }
 
+impl Frame {
+    /// The frame that begins at `buf[from]`, where [`next_frame`] has found one before: it is not
+    /// judged again. `None` where the bytes end.
+    #[inline]
+    #[must_use]
+    pub fn at(buf: &[u8], from: usize) -> Option<Self> {
+        let ([octet, channel_high, channel_low, a, b, c, d], _) =
+            buf.get(from..)?.split_first_chunk()?;
+        let kind = match octet {
+            1 => FrameKind::Method,
+            2 => FrameKind::Header,
+            3 => FrameKind::Body,
+            _ => FrameKind::Heartbeat,
+        };
+        let channel = u16::from_be_bytes([*channel_high, *channel_low]);
+        Some(Self::new(kind, channel, from, u32::from_be_bytes([*a, *b, *c, *d])))
+    }
+
+    #[inline]
+    fn new(kind: FrameKind, channel: u16, from: usize, size: u32) -> Self {
+        let start = from + FRAME_HEADER_LEN;
+        let payload = start..start + size as usize;
+        let end = payload.end + 1;
+        Self { kind, channel, payload, end }
+    }
+}
+
 /// Finds the frame that begins at `buf[from]`; `None` when it has not arrived as a whole.
 ///
 /// `frame_max` is the negotiated size of a whole frame in octets, 0 for no limit. Then a frame may
@@ -78,37 +106,33 @@ pub struct Frame {
 /// 501 FRAME_ERROR for a payload over the limit (as soon as its size is known, so that nothing is
 /// gathered for it), for a wrong end marker and for an unknown frame. There is no finding the next
 /// frame after one of the first two.
+#[inline]
 pub fn next_frame(buf: &[u8], from: usize, frame_max: u32) -> Result<Option<Frame>, Fault> {
     let bytes = buf.get(from..).unwrap_or_default();
-    let [octet, channel_high, channel_low, a, b, c, d, rest @ ..] = bytes else {
+    let Some(([octet, channel_high, channel_low, a, b, c, d], rest)) = bytes.split_first_chunk()
+    else {
         return Ok(None);
     };
-    let octet = *octet;
     let size = u32::from_be_bytes([*a, *b, *c, *d]);
-    if frame_max != 0 {
-        let payload_max = frame_max.saturating_sub(FRAME_OVERHEAD);
-        if size > payload_max.saturating_add(FRAME_SIZE_FUDGE) {
-            return Err(frame_too_large(octet, size, payload_max));
-        }
+    if is_too_large(size, frame_max) {
+        return Err(frame_too_large(*octet, size, frame_max));
     }
-    let len = size as usize;
-    let Some(end_marker) = rest.get(len) else {
+    let Some(end_marker) = rest.get(size as usize) else {
         return Ok(None);
     };
-    let payload = rest.get(..len).unwrap_or_default();
-    if *end_marker != FRAME_END {
-        return Err(invalid_frame_end_marker(octet, payload, *end_marker));
-    }
-    let Some(kind) = FrameKind::of(octet, size) else {
-        return Err(unknown_frame(octet, payload));
+    let kind = FrameKind::of(*octet, size).filter(|_| *end_marker == FRAME_END);
+    let Some(kind) = kind else {
+        let payload = rest.get(..size as usize).unwrap_or_default();
+        return Err(broken_frame(*octet, payload, *end_marker));
     };
-    let start = from + FRAME_HEADER_LEN;
-    Ok(Some(Frame {
-        kind,
-        channel: u16::from_be_bytes([*channel_high, *channel_low]),
-        payload: start..start + len,
-        end: start + len + 1,
-    }))
+    let channel = u16::from_be_bytes([*channel_high, *channel_low]);
+    Ok(Some(Frame::new(kind, channel, from, size)))
+}
+
+#[inline]
+fn is_too_large(size: u32, frame_max: u32) -> bool {
+    frame_max != 0
+        && size > frame_max.saturating_sub(FRAME_OVERHEAD).saturating_add(FRAME_SIZE_FUDGE)
 }
 
 /// 505: a frame that may not come on this channel or in this state, such as a heartbeat on channel
@@ -119,16 +143,20 @@ pub fn unexpected_frame(kind: FrameKind, payload: &[u8]) -> Fault {
     Fault::new(ReplyCode::UnexpectedFrame, text)
 }
 
-fn frame_too_large(octet: u8, size: u32, payload_max: u32) -> Fault {
+#[cold]
+fn frame_too_large(octet: u8, size: u32, frame_max: u32) -> Fault {
+    let payload_max = frame_max.saturating_sub(FRAME_OVERHEAD);
     frame_error(octet, &[], format_args!("{{frame_too_large,{size},{payload_max}}}"))
 }
 
-fn invalid_frame_end_marker(octet: u8, payload: &[u8], marker: u8) -> Fault {
-    frame_error(octet, payload, format_args!("{{invalid_frame_end_marker,{marker}}}"))
-}
-
-fn unknown_frame(octet: u8, payload: &[u8]) -> Fault {
-    frame_error(octet, payload, format_args!("unknown_frame"))
+/// A wrong end marker says that the size was wrong too, so it comes before a wrong kind.
+#[cold]
+fn broken_frame(octet: u8, payload: &[u8], end_marker: u8) -> Fault {
+    if end_marker == FRAME_END {
+        frame_error(octet, payload, format_args!("unknown_frame"))
+    } else {
+        frame_error(octet, payload, format_args!("{{invalid_frame_end_marker,{end_marker}}}"))
+    }
 }
 
 fn frame_error(octet: u8, payload: &[u8], reason: fmt::Arguments<'_>) -> Fault {

@@ -107,6 +107,7 @@ const METHODS: &[Row] = &[
 
 /// The class and the method of a method payload; `None` when it is too short, which no frame from
 /// [`next_frame`](super::frame::next_frame) is.
+#[inline]
 #[must_use]
 pub fn method_id(payload: &[u8]) -> Option<MethodId> {
     let mut reader = Reader::new(payload);

@@ -93,6 +93,18 @@ impl<'a> Properties<'a> {
         Ok(Self { raw, flags })
     }
 
+    /// Whether there is nothing in them that says what the broker is to do with the message, but for its delivery mode and
+    /// priority: no headers, reply-to, expiration or user id.
+    #[inline]
+    #[must_use]
+    pub fn are_plain(&self) -> bool {
+        const ASKING: u16 = Property::Headers.flag()
+            | Property::ReplyTo.flag()
+            | Property::Expiration.flag()
+            | Property::UserId.flag();
+        self.flags & ASKING == 0
+    }
+
     /// The bytes this is a view of.
     #[must_use]
     pub fn raw(&self) -> &'a [u8] {

@@ -15,35 +15,43 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, total: bytes.len() }
     }
 
     /// How many bytes have been read.
+    #[inline]
     pub(super) fn position(&self) -> usize {
         self.total - self.rest.len()
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
+    #[inline]
     pub(super) fn u8(&mut self) -> Option<u8> {
         self.array().map(u8::from_be_bytes)
     }
 
+    #[inline]
     pub(super) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
 
+    #[inline]
     pub(super) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
+    #[inline]
     pub(super) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
 
+    #[inline]
     pub(super) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
@@ -52,6 +60,7 @@ impl<'a> Reader<'a> {
 
     /// The bytes of a short string, which the specification wants to be UTF-8 and which may be
     /// anything.
+    #[inline]
     pub(super) fn short_string(&mut self) -> Option<&'a [u8]> {
         let (len, rest) = self.rest.split_first()?;
         let (bytes, rest) = rest.split_at_checked(usize::from(*len))?;
@@ -61,6 +70,7 @@ impl<'a> Reader<'a> {
 
     /// The bytes of anything that is preceded by its length in four octets: long string, table,
     /// array.
+    #[inline]
     pub(super) fn long_string(&mut self) -> Option<&'a [u8]> {
         let (len, rest) = self.rest.split_first_chunk()?;
         let (bytes, rest) = rest.split_at_checked(u32::from_be_bytes(*len) as usize)?;
@@ -68,6 +78,7 @@ impl<'a> Reader<'a> {
         Some(bytes)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.rest.split_first_chunk()?;
         self.rest = rest;

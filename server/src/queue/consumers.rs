@@ -80,11 +80,22 @@ pub(crate) struct Delivery {
     pub(crate) message: Message,
 }
 
+/// Who gets a message. Good until a consumer joins or leaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    pub(crate) consumer: ConsumerId,
+    pub(crate) channel: ChannelId,
+    pub(crate) no_ack: bool,
+    /// Where it is among the consumers.
+    place: usize,
+}
+
 /// One consumer and how much it has in hand.
 #[derive(Debug)]
 pub(crate) struct Consumer {
     pub(crate) spec: Arc<ConsumerSpec>,
     unacked: u32,
+    unacked_max: u32,
     window_messages: u32,
     window_bytes: usize,
     /// Deliveries of this batch, sent together.
@@ -101,22 +112,20 @@ impl Consumer {
     }
 
     fn has_prefetch(&self) -> bool {
-        self.unacked < self.unacked_max()
+        self.unacked < self.unacked_max
     }
 
-    fn unacked_max(&self) -> u32 {
-        match (self.spec.no_ack, self.spec.prefetch) {
-            (true, _) => u32::MAX,
-            (false, 0) => CONSUMER_UNACKED_MAX,
-            (false, prefetch) => u32::from(prefetch),
+    /// Counts a delivery of `bytes` against it, unless that would pass the limit of its channel.
+    #[inline]
+    fn take(&mut self, place: usize, bytes: usize) -> Option<Turn> {
+        let ConsumerSpec { id, channel, no_ack, .. } = *self.spec;
+        if !no_ack && !self.spec.channel_limit.take() {
+            return None;
         }
-    }
-
-    /// Counts a delivery of `bytes` against it.
-    fn count(&mut self, bytes: usize) {
-        self.unacked += u32::from(!self.spec.no_ack);
+        self.unacked += u32::from(!no_ack);
         self.window_messages += 1;
         self.window_bytes += bytes;
+        Some(Turn { consumer: id, channel, no_ack, place })
     }
 
     fn has_window(&self) -> bool {
@@ -138,8 +147,8 @@ pub(crate) enum ConsumeError {
 pub(crate) struct Consumers {
     /// In order of registration.
     all: Vec<Consumer>,
-    /// Who has room, in turn order, by falling priority.
-    rings: Vec<(i64, VecDeque<ConsumerId>)>,
+    /// Who has room, in turn order, by falling priority: places in `all`.
+    rings: Vec<(i64, VecDeque<usize>)>,
     single_active: bool,
     active: Option<ConsumerId>,
 }
@@ -177,10 +186,15 @@ impl Consumers {
         if taken || crowded {
             return Err(ConsumeError::InExclusiveUse);
         }
-        let id = spec.id;
+        let unacked_max = match (spec.no_ack, spec.prefetch) {
+            (true, _) => u32::MAX,
+            (false, 0) => CONSUMER_UNACKED_MAX,
+            (false, prefetch) => u32::from(prefetch),
+        };
         self.all.push(Consumer {
             spec: Arc::new(spec),
             unacked: 0,
+            unacked_max,
             window_messages: 0,
             window_bytes: 0,
             out: Vec::new(),
@@ -188,22 +202,27 @@ impl Consumers {
             stalled: false,
         });
         self.choose_active();
-        self.rejoin(id);
+        self.rejoin(self.all.len() - 1);
         Ok(())
     }
 
     /// Removes every consumer that `leaves`, with the deliveries it has not been sent yet.
     pub(crate) fn remove(&mut self, leaves: impl Fn(&ConsumerSpec) -> bool) -> Vec<Consumer> {
-        let (gone, left) = std::mem::take(&mut self.all).into_iter().partition(|c| leaves(&c.spec));
-        self.all = left;
-        let gone: Vec<Consumer> = gone;
-        for consumer in &gone {
-            for (_, ring) in &mut self.rings {
-                ring.retain(|id| *id != consumer.spec.id);
+        let mut gone = Vec::new();
+        // Where those that stay are from now on, by where they were.
+        let mut places = Vec::with_capacity(self.all.len());
+        for consumer in std::mem::take(&mut self.all) {
+            if leaves(&consumer.spec) {
+                places.push(None);
+                self.active = self.active.filter(|active| *active != consumer.spec.id);
+                gone.push(consumer);
+            } else {
+                places.push(Some(self.all.len()));
+                self.all.push(consumer);
             }
-            if self.active == Some(consumer.spec.id) {
-                self.active = None;
-            }
+        }
+        for (_, ring) in &mut self.rings {
+            *ring = ring.iter().filter_map(|place| places.get(*place).copied().flatten()).collect();
         }
         // Any integer is a priority: those that have come and gone must not add up.
         self.rings.retain(|(_, ring)| !ring.is_empty());
@@ -213,46 +232,37 @@ impl Consumers {
 
     /// The consumer whose turn it is, if any has room; counts one delivery of `bytes` against it.
     #[inline]
-    pub(crate) fn take_turn(&mut self, bytes: usize) -> Option<Arc<ConsumerSpec>> {
+    pub(crate) fn take_turn(&mut self, bytes: usize) -> Option<Turn> {
         for (_, ring) in &mut self.rings {
-            while let Some(id) = ring.pop_front() {
-                let Some(consumer) = self.all.iter_mut().find(|c| c.spec.id == id) else {
-                    continue;
-                };
-                if !consumer.spec.no_ack && !consumer.spec.channel_limit.take() {
-                    consumer.in_ring = false;
-                    continue;
+            while let Some(&place) = ring.front() {
+                let consumer = self.all.get_mut(place)?;
+                let turn = consumer.take(place, bytes);
+                consumer.in_ring = turn.is_some() && consumer.has_room();
+                if !consumer.in_ring {
+                    ring.pop_front();
+                } else if ring.len() > 1 {
+                    ring.rotate_left(1);
                 }
-                consumer.count(bytes);
-                consumer.in_ring = consumer.has_room();
-                if consumer.in_ring {
-                    ring.push_back(id);
+                if turn.is_some() {
+                    return turn;
                 }
-                return Some(Arc::clone(&consumer.spec));
             }
         }
         None
     }
 
     /// The consumer of this id, if it has room; counts one delivery of `bytes` against it. Its turn stays what it was.
-    pub(crate) fn take_turn_of(
-        &mut self,
-        id: ConsumerId,
-        bytes: usize,
-    ) -> Option<Arc<ConsumerSpec>> {
-        let consumer = self.all.iter_mut().find(|c| c.spec.id == id && c.in_ring)?;
-        if !consumer.spec.no_ack && !consumer.spec.channel_limit.take() {
-            return None;
-        }
-        consumer.count(bytes);
-        let spec = Arc::clone(&consumer.spec);
+    pub(crate) fn take_turn_of(&mut self, id: ConsumerId, bytes: usize) -> Option<Turn> {
+        let place = self.place_of(id)?;
+        let consumer = self.all.get_mut(place).filter(|consumer| consumer.in_ring)?;
+        let turn = consumer.take(place, bytes)?;
         if !consumer.has_room() {
             consumer.in_ring = false;
             for (_, ring) in &mut self.rings {
-                ring.retain(|other| *other != id);
+                ring.retain(|other| *other != place);
             }
         }
-        Some(spec)
+        Some(turn)
     }
 
     /// How many messages the consumers would take now.
@@ -260,7 +270,7 @@ impl Consumers {
         let with_room = self.all.iter().filter(|consumer| consumer.in_ring);
         let room = with_room.map(|consumer| {
             let window = CONSUMER_WINDOW_MESSAGES - consumer.window_messages;
-            u64::from(window.min(consumer.unacked_max() - consumer.unacked))
+            u64::from(window.min(consumer.unacked_max - consumer.unacked))
         });
         room.sum()
     }
@@ -290,34 +300,35 @@ impl Consumers {
 
     /// The client's connection has taken `messages` with `bytes` from its outbox.
     pub(crate) fn window_freed(&mut self, id: ConsumerId, messages: u32, bytes: usize) {
-        if let Some(consumer) = self.all.iter_mut().find(|c| c.spec.id == id) {
+        if let Some((place, consumer)) = self.find(id) {
             consumer.window_messages = consumer.window_messages.saturating_sub(messages);
             consumer.window_bytes = consumer.window_bytes.saturating_sub(bytes);
             consumer.stalled = false;
-            self.rejoin(id);
+            self.rejoin(place);
         }
     }
 
     /// A delivery to the consumer was settled.
     pub(crate) fn settled(&mut self, id: ConsumerId, count: u32) {
-        if let Some(consumer) = self.all.iter_mut().find(|c| c.spec.id == id) {
+        if let Some((place, consumer)) = self.find(id) {
             consumer.unacked = consumer.unacked.saturating_sub(count);
-            self.rejoin(id);
+            self.rejoin(place);
         }
     }
 
     /// The channel's own limit may have room again.
     pub(crate) fn channel_freed(&mut self, channel: ChannelId) {
-        let ids = self.all.iter().filter(|c| c.spec.channel == channel).map(|c| c.spec.id);
-        for id in ids.collect::<Vec<_>>() {
-            self.rejoin(id);
+        for place in 0..self.all.len() {
+            if self.all.get(place).is_some_and(|consumer| consumer.spec.channel == channel) {
+                self.rejoin(place);
+            }
         }
     }
 
     /// Adds to the deliveries that the next [`Consumers::flush`] sends to a consumer.
     #[inline]
-    pub(crate) fn gather(&mut self, id: ConsumerId, delivery: Delivery) {
-        if let Some(consumer) = self.all.iter_mut().find(|c| c.spec.id == id) {
+    pub(crate) fn gather(&mut self, turn: Turn, delivery: Delivery) {
+        if let Some(consumer) = self.all.get_mut(turn.place) {
             consumer.out.push(delivery);
         }
     }
@@ -331,11 +342,20 @@ impl Consumers {
         }
     }
 
-    fn rejoin(&mut self, id: ConsumerId) {
-        let waits = self.single_active && self.active != Some(id);
-        let Some(consumer) = self.all.iter_mut().find(|c| c.spec.id == id) else {
+    fn place_of(&self, id: ConsumerId) -> Option<usize> {
+        self.all.iter().position(|consumer| consumer.spec.id == id)
+    }
+
+    fn find(&mut self, id: ConsumerId) -> Option<(usize, &mut Consumer)> {
+        let place = self.place_of(id)?;
+        Some((place, self.all.get_mut(place)?))
+    }
+
+    fn rejoin(&mut self, joining: usize) {
+        let Some(consumer) = self.all.get_mut(joining) else {
             return;
         };
+        let waits = self.single_active && self.active != Some(consumer.spec.id);
         if consumer.in_ring || waits || !consumer.has_room() {
             return;
         }
@@ -343,8 +363,8 @@ impl Consumers {
         let priority = consumer.spec.priority;
         let place = self.rings.partition_point(|(other, _)| *other > priority);
         match self.rings.get_mut(place) {
-            Some((other, ring)) if *other == priority => ring.push_back(id),
-            _ => self.rings.insert(place, (priority, VecDeque::from([id]))),
+            Some((other, ring)) if *other == priority => ring.push_back(joining),
+            _ => self.rings.insert(place, (priority, VecDeque::from([joining]))),
         }
     }
 
@@ -356,8 +376,8 @@ impl Consumers {
         }
         let next = self.all.iter().rev().max_by_key(|consumer| consumer.spec.priority);
         self.active = next.map(|consumer| consumer.spec.id);
-        if let Some(id) = self.active {
-            self.rejoin(id);
+        if let Some(place) = self.active.and_then(|id| self.place_of(id)) {
+            self.rejoin(place);
         }
     }
 }

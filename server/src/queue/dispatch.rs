@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use leveret_persistence::{Message, Ticket};
 
-use super::consumers::{ConsumerSpec, Delivery};
+use super::consumers::{ConsumerId, ConsumerSpec, Delivery, Turn};
 use super::entry::{Entry, Kept, Mark, body_len};
 use super::groups::{Group, Holder, group_of};
 use super::lane::Next;
-use super::rules::Rules;
 use super::state::{Got, Load, State};
 use super::unacked::{Session, Unacked};
 use crate::connection::ChannelId;
@@ -29,19 +28,23 @@ pub(crate) struct Moment {
 }
 
 /// Where a message goes.
-struct Recipient<'a> {
+#[derive(Clone, Copy)]
+struct Recipient {
+    /// None: `basic.get`.
+    consumer: Option<ConsumerId>,
     channel: ChannelId,
-    consumer: Option<&'a ConsumerSpec>,
     no_ack: bool,
 }
 
-impl<'a> Recipient<'a> {
-    fn of(spec: &'a ConsumerSpec) -> Recipient<'a> {
-        Recipient { channel: spec.channel, consumer: Some(spec), no_ack: spec.no_ack }
+impl From<Turn> for Recipient {
+    fn from(Turn { consumer, channel, no_ack, .. }: Turn) -> Recipient {
+        Recipient { consumer: Some(consumer), channel, no_ack }
     }
+}
 
-    fn holder(&self) -> Holder {
-        Holder { channel: self.channel, consumer: self.consumer.map(|spec| spec.id) }
+impl Recipient {
+    fn holder(self) -> Holder {
+        Holder { channel: self.channel, consumer: self.consumer }
     }
 }
 
@@ -49,7 +52,8 @@ impl State {
     /// Delivers ready messages for as long as a consumer has room, and does what is due.
     pub(crate) fn dispatch(&mut self, moment: Moment) {
         self.wake(moment);
-        let mut short_of_memory = self.memory() > moment.memory_limit;
+        // Delivering takes no memory: who is short of it now stays the judge of the whole batch.
+        let short_of_memory = self.memory() > moment.memory_limit;
         if self.rules.group_header.is_some() {
             self.deliver_groups(moment);
         } else {
@@ -57,12 +61,11 @@ impl State {
                 let Next::Message(entry) = self.next_message(moment) else {
                     break;
                 };
-                let Some(spec) = self.consumers.take_turn(entry.message.size()) else {
+                let Some(turn) = self.consumers.take_turn(entry.message.size()) else {
                     self.ready.requeue(entry);
                     break;
                 };
-                self.deliver(entry, &spec, None, short_of_memory, moment);
-                short_of_memory = short_of_memory || self.memory() > moment.memory_limit;
+                self.deliver(entry, turn, None, short_of_memory, moment);
             }
         }
         if let Some(first) = self.batch_first.take() {
@@ -97,7 +100,7 @@ impl State {
                 Ok(found) => found,
             },
         };
-        let delivery = self.hand_out(entry, &recipient, group, false, moment);
+        let delivery = self.hand_out(entry, recipient, group, false, moment);
         Got::Message(delivery, self.ready_count())
     }
 
@@ -133,13 +136,13 @@ impl State {
             self.deliver_parked(holder, moment);
         }
         while let Some(bytes) = self.groups.next_free() {
-            let Some(spec) = self.consumers.take_turn(bytes) else {
+            let Some(turn) = self.consumers.take_turn(bytes) else {
                 break;
             };
             if let Some((group, entry)) = self.groups.take_free() {
-                self.deliver(entry, &spec, Some(group), false, moment);
+                self.deliver(entry, turn, Some(group), false, moment);
                 // It has the group now, and may have room for more of it.
-                self.deliver_parked(Recipient::of(&spec).holder(), moment);
+                self.deliver_parked(Recipient::from(turn).holder(), moment);
             }
         }
         let Some(header) = self.rules.group_header.clone() else {
@@ -152,22 +155,22 @@ impl State {
             let bytes = entry.message.size();
             let Some(group) = group_of(&entry.message, &header) else {
                 match self.consumers.take_turn(bytes) {
-                    Some(spec) => self.deliver(entry, &spec, None, false, moment),
+                    Some(turn) => self.deliver(entry, turn, None, false, moment),
                     None => return self.ready.requeue(entry),
                 }
                 continue;
             };
-            let spec = match self.groups.holder(&group) {
+            let turn = match self.groups.holder(&group) {
                 _ if self.groups.has_parked(&group) => None,
                 Some(Holder { consumer: Some(id), .. }) => self.consumers.take_turn_of(id, bytes),
                 Some(Holder { consumer: None, .. }) => None,
                 None => match self.consumers.take_turn(bytes) {
-                    Some(spec) => Some(spec),
+                    Some(turn) => Some(turn),
                     None => return self.ready.requeue(entry),
                 },
             };
-            match spec {
-                Some(spec) => self.deliver(entry, &spec, Some(group), false, moment),
+            match turn {
+                Some(turn) => self.deliver(entry, turn, Some(group), false, moment),
                 None => self.groups.park(&group, entry),
             }
         }
@@ -179,11 +182,11 @@ impl State {
             return;
         };
         while let Some(bytes) = self.groups.next_of(holder) {
-            let Some(spec) = self.consumers.take_turn_of(consumer, bytes) else {
+            let Some(turn) = self.consumers.take_turn_of(consumer, bytes) else {
                 return;
             };
             if let Some((group, entry)) = self.groups.take_of(holder) {
-                self.deliver(entry, &spec, Some(group), false, moment);
+                self.deliver(entry, turn, Some(group), false, moment);
             }
         }
     }
@@ -225,13 +228,13 @@ impl State {
     fn deliver(
         &mut self,
         entry: Entry,
-        spec: &ConsumerSpec,
+        turn: Turn,
         group: Option<Group>,
         short_of_memory: bool,
         moment: Moment,
     ) {
-        let delivery = self.hand_out(entry, &Recipient::of(spec), group, short_of_memory, moment);
-        self.consumers.gather(spec.id, delivery);
+        let delivery = self.hand_out(entry, turn.into(), group, short_of_memory, moment);
+        self.consumers.gather(turn, delivery);
     }
 
     /// Turns a message into a delivery; remembers it if it needs an acknowledgement.
@@ -239,7 +242,7 @@ impl State {
     fn hand_out(
         &mut self,
         entry: Entry,
-        recipient: &Recipient<'_>,
+        recipient: Recipient,
         group: Option<Group>,
         short_of_memory: bool,
         moment: Moment,
@@ -251,7 +254,7 @@ impl State {
             if ticket.is_some() {
                 self.effects.settled.push(id);
             }
-            let message = as_delivered(message, mark, &self.rules);
+            let message = self.as_delivered(message, mark);
             return Delivery { id, number: 0, redelivered, message };
         }
         let stored = ticket.is_some_and(|ticket| ticket <= moment.committed);
@@ -259,7 +262,7 @@ impl State {
         // It may stay unacknowledged for long: it must not hold the read buffer it came in.
         let kept = (!(short_of_memory && stored)).then(|| message.compact());
         let kept = Kept { id, message: kept, ticket, mark, body_len };
-        let message = as_delivered(message, mark, &self.rules);
+        let message = self.as_delivered(message, mark);
         self.unacked_bytes += kept.cost();
         if let Some(group) = &group {
             self.groups.delivered(group, recipient.holder());
@@ -268,9 +271,20 @@ impl State {
         let session = self.sessions.entry(recipient.channel);
         let session = session.or_insert_with(|| Session::starting_at(numbers_from));
         let number = session.next_number();
-        let consumer = recipient.consumer.map(|spec| spec.id);
+        let consumer = recipient.consumer;
         session.push(Unacked { kept, consumer, since_ms: moment.now_ms, group });
         Delivery { id, number, redelivered, message }
+    }
+
+    /// The message as it is delivered: mostly as it is.
+    #[inline]
+    fn as_delivered(&self, message: Message, mark: Mark) -> Message {
+        let acquired = if self.rules.counts_acquired { mark.acquired } else { 0 };
+        let has_blind_copies = message.flags() & stamp::BLIND_COPIES != 0;
+        if has_blind_copies || acquired != 0 || mark.deliveries != 0 || mark.retries != 0 {
+            return rewritten(&message, Mark { acquired, ..mark });
+        }
+        message
     }
 
     fn page_out(&mut self, moment: Moment) {
@@ -311,21 +325,14 @@ impl State {
     }
 }
 
-/// The message as it is delivered: without `BCC`, and from the second time on with the headers that say how often it came
-/// back. `x-acquired-count` is RabbitMQ's on quorum queues, which other queues have no use for.
-#[inline]
-fn as_delivered(message: Message, mark: Mark, rules: &Rules) -> Message {
-    let message = match message.stamp().flags & stamp::BLIND_COPIES {
-        0 => message,
-        _ => without_blind_copies(&message),
-    };
-    let acquired = if rules.counts_acquired { mark.acquired } else { 0 };
-    if acquired == 0 && mark.deliveries == 0 && mark.retries == 0 {
-        return message;
-    }
+/// The message without `BCC`, and with the headers that say how often it came back. `x-acquired-count` is RabbitMQ's on quorum
+/// queues, which other queues have no use for.
+#[cold]
+fn rewritten(message: &Message, mark: Mark) -> Message {
+    let message = without_blind_copies(message);
     let mut properties = message.properties().to_vec();
     for (name, count) in [
-        ("x-acquired-count", acquired),
+        ("x-acquired-count", mark.acquired),
         ("x-delivery-count", mark.deliveries),
         ("x-retry-count", mark.retries),
     ] {

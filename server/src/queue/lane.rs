@@ -160,8 +160,19 @@ impl Lane {
     /// Takes the message with the smallest id.
     #[inline]
     pub(crate) fn pop(&mut self) -> Next {
-        if self.head.is_empty() && self.paged_min.is_none() {
-            std::mem::swap(&mut self.head, &mut self.tail);
+        if self.paged_min.is_none() {
+            if self.head.is_empty() {
+                std::mem::swap(&mut self.head, &mut self.tail);
+            }
+            if self.tail.is_empty() {
+                return match self.head.pop_front() {
+                    Some(entry) => {
+                        self.count_out(&entry);
+                        Next::Message(entry)
+                    }
+                    None => Next::Empty,
+                };
+            }
         }
         let in_tail = match (self.head.front(), self.tail.front()) {
             (Some(head), Some(tail)) => tail.id < head.id,
@@ -311,11 +322,21 @@ impl Lane {
         (stored, count)
     }
 
-    /// Copies the newest messages, those from `first` on, out of the read buffers they arrived in.
+    /// Copies the newest messages, those from `first` on, out of the read buffers they arrived in, but for those that fill
+    /// theirs: what messages hold is to be no more than what they are counted as. They leave in order, and so together.
     pub(crate) fn compact_from(&mut self, first: MessageId) {
         for part in [&mut self.tail, &mut self.head] {
-            for entry in part.iter_mut().rev().take_while(|entry| entry.id >= first) {
-                entry.message = entry.message.compact();
+            let mut at = part.partition_point(|entry| entry.id < first);
+            while let Some(message) = part.get(at).map(|entry| &entry.message) {
+                let run = part.range(at..).take_while(|other| other.message.shares_with(message));
+                let (count, counted) =
+                    run.fold((0, 0), |(count, counted), entry| (count + 1, counted + entry.cost()));
+                if counted < message.held_bytes() {
+                    for entry in part.range_mut(at..at + count) {
+                        entry.message = entry.message.compact();
+                    }
+                }
+                at += count;
             }
         }
     }

@@ -113,13 +113,17 @@ impl Rules {
     /// its own `expiration`.
     #[inline]
     pub(crate) fn expiry(&self, message: &Message) -> u64 {
+        let expires = message.flags() & stamp::EXPIRES != 0;
+        if self.ttl_ms.is_none() && self.policy_ttl.is_none() && !expires {
+            return NEVER;
+        }
         let stamp = message.stamp();
         // What exchanges keep lives on in its own time. And the store has not always noted arrivals.
         if self.keeps != Keeps::ForClients || stamp.arrived_ms == 0 {
             return NEVER;
         }
         let policy = self.policy_ttl.filter(|ttl| stamp.arrived_ms >= ttl.since_ms);
-        let own = (stamp.flags & stamp::EXPIRES != 0).then(|| expiration(message)).flatten();
+        let own = expires.then(|| expiration(message)).flatten();
         match [self.ttl_ms, policy.map(|ttl| ttl.ms), own].into_iter().flatten().min() {
             Some(ms) => stamp.arrived_ms.saturating_add(ms),
             None => NEVER,

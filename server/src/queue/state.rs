@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use leveret_persistence::{IdSet, Message, MessageId, Progress, Ticket};
 
 use super::consumers::{ConsumeError, Consumer, ConsumerId, ConsumerSpec, Consumers, Delivery};
@@ -132,7 +133,7 @@ pub(crate) struct State {
     pub(super) ready: Ready,
     pub(super) waiting: Waiting,
     pub(super) dying: Dying,
-    pub(super) sessions: HashMap<ChannelId, Session>,
+    pub(super) sessions: HashMap<ChannelId, Session, RandomState>,
     /// Where new sessions begin to number: above what was taken back from consumers that held it for too long, since their
     /// channels may still name those numbers.
     pub(super) numbers_from: u64,
@@ -339,7 +340,7 @@ impl State {
     }
 
     fn note_sequence(&mut self, message: &Message) {
-        if message.stamp().flags & stamp::NUMBERED == 0 {
+        if message.flags() & stamp::NUMBERED == 0 {
             return;
         }
         if let Some((publisher, number)) = sequences::numbering(message) {

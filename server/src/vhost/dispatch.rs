@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use leveret_persistence::{Batch, Change, Message, Publish, QueueId, Queues, Ticket};
 
 use super::publish::Route;
@@ -59,7 +60,7 @@ impl Outgoing {
 /// The message as anyone may see it: without the `BCC` that it keeps for its dead letters.
 #[inline]
 pub(crate) fn without_blind_copies(message: &Message) -> Message {
-    if message.stamp().flags & stamp::BLIND_COPIES == 0 {
+    if message.flags() & stamp::BLIND_COPIES == 0 {
         return message.clone();
     }
     let properties = without_header(message.properties(), "BCC");
@@ -100,7 +101,7 @@ struct Groups {
     /// The messages of the batch: what a queue gets at most.
     expected: usize,
     groups: Vec<(Arc<Queue>, Vec<Entry>)>,
-    index: HashMap<QueueId, usize>,
+    index: HashMap<QueueId, usize, RandomState>,
 }
 
 impl Groups {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
 use arc_swap::{ArcSwap, Cache};
+use foldhash::fast::RandomState;
 use leveret_persistence::Queues;
 use leveret_routing::{ExchangeType, Headers, NoExchange, Route as Walk, type_name};
 
@@ -64,11 +65,19 @@ pub(crate) struct Router {
     /// The permissions that `known` is about.
     revision: u64,
     /// By exchange and key, joined by a byte that no name has.
-    known: HashMap<Box<[u8]>, Arc<Route>>,
+    known: HashMap<Box<[u8]>, Arc<Route>, RandomState>,
     /// The last answer: most publishers send to one place.
-    last: Option<(Box<[u8]>, Arc<Route>)>,
+    last: Last,
     scratch: Vec<u8>,
     walk: Walk,
+}
+
+/// A question and its answer.
+#[derive(Debug, Default)]
+struct Last {
+    exchange: Vec<u8>,
+    routing_key: Vec<u8>,
+    route: Option<Arc<Route>>,
 }
 
 impl Router {
@@ -78,11 +87,25 @@ impl Router {
             topology: Cache::new(Arc::clone(&vhost.topology)),
             version: 0,
             revision: 0,
-            known: HashMap::new(),
-            last: None,
+            known: HashMap::default(),
+            last: Last::default(),
             scratch: Vec::new(),
             walk: Walk::with_seed(rand::random()),
         }
+    }
+
+    /// The last answer once more, if it was for these names and nothing has changed since. It holds for messages that ask for
+    /// nothing (see [`Wishes`]).
+    #[inline]
+    pub(crate) fn again(&mut self, exchange: &[u8], routing_key: &[u8]) -> Option<Arc<Route>> {
+        if (self.version, self.revision)
+            != (self.topology.load().version, self.publisher.current().1)
+        {
+            return None;
+        }
+        let Last { exchange: last_exchange, routing_key: last_key, route } = &self.last;
+        let is_same = last_key == routing_key && last_exchange == exchange;
+        route.as_ref().filter(|_| is_same).cloned()
     }
 
     /// The queues for a message. Refuses as RabbitMQ does: no permission, no such exchange, an internal one.
@@ -94,12 +117,16 @@ impl Router {
         wishes: &Wishes,
         properties: &Properties<'_>,
     ) -> Result<Arc<Route>, Fault> {
+        let last = self.again(exchange.as_bytes(), routing_key.as_bytes());
+        if let Some(route) = last.filter(|_| wishes.is_empty()) {
+            return Ok(route);
+        }
         let Router { publisher, topology, version, revision, known, last, scratch, walk } = self;
         let topology = topology.load();
         let allowed = publisher.current().1;
         if (*version, *revision) != (topology.version, allowed) {
             known.clear();
-            *last = None;
+            last.route = None;
             (*version, *revision) = (topology.version, allowed);
         }
         scratch.clear();
@@ -107,11 +134,8 @@ impl Router {
         scratch.push(0xFF);
         scratch.extend_from_slice(routing_key.as_bytes());
         if wishes.is_empty() {
-            if let Some((_, route)) = last.as_ref().filter(|(key, _)| **key == **scratch) {
-                return Ok(Arc::clone(route));
-            }
             if let Some(route) = known.get(scratch.as_slice()) {
-                *last = Some((scratch.as_slice().into(), Arc::clone(route)));
+                last.set(exchange, routing_key, route);
                 return Ok(Arc::clone(route));
             }
         }
@@ -127,8 +151,19 @@ impl Router {
                 known.clear();
             }
             known.insert(scratch.as_slice().into(), Arc::clone(&route));
+            last.set(exchange, routing_key, &route);
         }
         Ok(route)
+    }
+}
+
+impl Last {
+    fn set(&mut self, exchange: &str, routing_key: &str, route: &Arc<Route>) {
+        for (kept, name) in [(&mut self.exchange, exchange), (&mut self.routing_key, routing_key)] {
+            kept.clear();
+            kept.extend_from_slice(name.as_bytes());
+        }
+        self.route = Some(Arc::clone(route));
     }
 }
 

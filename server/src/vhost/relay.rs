@@ -115,7 +115,7 @@ fn die(
     reason: Reason,
     now_ms: u64,
 ) -> Outgoing {
-    let flags = message.stamp().flags;
+    let flags = message.flags();
     let trusted = flags & stamp::DEAD_LETTER != 0;
     let mut keys = vec![text(message.routing_key()).into_owned()];
     if flags & stamp::CC_SPENT == 0 {

@@ -24,7 +24,7 @@ fn join(consumers: &mut Consumers, specs: impl IntoIterator<Item = ConsumerSpec>
 
 /// Who gets the next messages, at most `count`, each of one byte.
 fn turns(consumers: &mut Consumers, count: usize) -> Vec<u64> {
-    std::iter::from_fn(|| consumers.take_turn(1)).map(|spec| spec.id.0).take(count).collect()
+    std::iter::from_fn(|| consumers.take_turn(1)).map(|turn| turn.consumer.0).take(count).collect()
 }
 
 #[test]
@@ -215,7 +215,8 @@ fn gathered_deliveries_are_sent_once_and_in_order() {
     for (consumer, id) in [(1, 10), (2, 11), (1, 12)] {
         let message = Message::new(b"", b"", b"", b"");
         let delivery = Delivery { id, number: 0, redelivered: false, message };
-        consumers.gather(ConsumerId(consumer), delivery);
+        let turn = consumers.take_turn_of(ConsumerId(consumer), 1).unwrap();
+        consumers.gather(turn, delivery);
     }
     for expected in [vec![(1, vec![10, 12]), (2, vec![11])], vec![]] {
         let mut sent = Vec::new();
