@@ -48,15 +48,12 @@ struct Part<const LEN: usize> {
 impl<const LEN: usize> Part<LEN> {
     #[inline]
     fn new(range: Range<usize>, raw_len: usize) -> Option<Self> {
-        if range.start > range.end || range.end > raw_len {
+        let len = range.end.checked_sub(range.start)?;
+        if range.end > raw_len || len >> (8 * LEN) != 0 {
             return None;
         }
-        let bytes = range.len().to_le_bytes();
-        let (len, rest) = bytes.split_first_chunk()?;
-        if rest.iter().any(|byte| *byte != 0) {
-            return None;
-        }
-        Some(Self { start: u32::try_from(range.start).ok()?.to_le_bytes(), len: *len })
+        let start = u32::try_from(range.start).ok()?.to_le_bytes();
+        Some(Self { start, len: *len.to_le_bytes().first_chunk()? })
     }
 
     #[inline]

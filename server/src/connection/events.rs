@@ -165,14 +165,15 @@ impl Connection {
         let (true, Some(consumer)) = (channel.id == spec.channel, consumer) else {
             return;
         };
+        let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+        let mut bytes = 0;
         for delivery in messages {
             let Delivery { id, number, redelivered, message } = delivery;
             let delivery_tag = match spec.no_ack {
                 true => channel.outstanding.next_settled_tag(),
                 false => channel.outstanding.push(&consumer.queue, number, id, true),
             };
-            consumer.freed_messages += 1;
-            consumer.freed_bytes += message.size();
+            bytes += message.size();
             let deliver = Deliver {
                 consumer_tag: &spec.tag,
                 delivery_tag,
@@ -183,6 +184,8 @@ impl Connection {
             let content = Content { properties: message.properties(), body: message.body() };
             encode_deliver(&mut self.out, spec.channel_number, &deliver, content, frame_max);
         }
+        consumer.freed_messages += count;
+        consumer.freed_bytes += bytes;
         // Often enough that the window never runs dry, seldom enough that it costs nothing a message.
         let due = consumer.freed_messages >= CONSUMER_WINDOW_MESSAGES / 4
             || consumer.freed_bytes >= CONSUMER_WINDOW_BYTES / 4;

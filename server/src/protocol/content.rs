@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::frame::{FRAME_END, FRAME_HEADER_LEN, FRAME_OVERHEAD, FrameKind};
 use super::method::{BASIC_ACK, BASIC_PUBLISH, MethodId, malformed};
 use super::reply_code::ReplyCode;
-use super::wire::{Reader, put_short_string};
+use super::wire::{Reader, SHORT_STRING_MAX};
 use bytes::{BufMut, BytesMut};
 use std::ops::Range;
 
@@ -232,14 +232,13 @@ pub fn encode_deliver(
     frame_max: u32,
 ) {
     let strings = deliver.consumer_tag.len() + deliver.exchange.len() + deliver.routing_key.len();
-    let arguments_len = 3 + strings + 9;
-    reserve(out, arguments_len, content, frame_max);
-    put_method_start(out, channel, BASIC_DELIVER, arguments_len);
-    put_short_string(out, deliver.consumer_tag.as_bytes());
-    put_tag(out, deliver.delivery_tag, u8::from(deliver.redelivered));
-    put_short_string(out, deliver.exchange);
-    put_short_string(out, deliver.routing_key);
-    put_content(out, channel, content, frame_max);
+    let method = MethodFrame { channel, method: BASIC_DELIVER, arguments_len: 3 + strings + 9 };
+    method.encode(out, content, frame_max, |arguments| {
+        arguments.short_string(deliver.consumer_tag.as_bytes());
+        arguments.tag(deliver.delivery_tag, deliver.redelivered);
+        arguments.short_string(deliver.exchange);
+        arguments.short_string(deliver.routing_key);
+    });
 }
 
 /// Appends `basic.get-ok`, the content header and the body, in frames of at most `frame_max` octets
@@ -252,13 +251,13 @@ pub fn encode_get_ok(
     frame_max: u32,
 ) {
     let arguments_len = 9 + 2 + get_ok.exchange.len() + get_ok.routing_key.len() + 4;
-    reserve(out, arguments_len, content, frame_max);
-    put_method_start(out, channel, BASIC_GET_OK, arguments_len);
-    put_tag(out, get_ok.delivery_tag, u8::from(get_ok.redelivered));
-    put_short_string(out, get_ok.exchange);
-    put_short_string(out, get_ok.routing_key);
-    out.put_u32(get_ok.message_count);
-    put_content(out, channel, content, frame_max);
+    let method = MethodFrame { channel, method: BASIC_GET_OK, arguments_len };
+    method.encode(out, content, frame_max, |arguments| {
+        arguments.tag(get_ok.delivery_tag, get_ok.redelivered);
+        arguments.short_string(get_ok.exchange);
+        arguments.short_string(get_ok.routing_key);
+        arguments.array(get_ok.message_count.to_be_bytes());
+    });
 }
 
 /// Appends `basic.return`, the content header and the body, in frames of at most `frame_max` octets
@@ -272,14 +271,13 @@ pub fn encode_return(
 ) {
     let reply_text = returned.reply_code.name().as_bytes();
     let strings = reply_text.len() + returned.exchange.len() + returned.routing_key.len();
-    let arguments_len = 2 + 3 + strings;
-    reserve(out, arguments_len, content, frame_max);
-    put_method_start(out, channel, BASIC_RETURN, arguments_len);
-    out.put_u16(returned.reply_code.number());
-    put_short_string(out, reply_text);
-    put_short_string(out, returned.exchange);
-    put_short_string(out, returned.routing_key);
-    put_content(out, channel, content, frame_max);
+    let method = MethodFrame { channel, method: BASIC_RETURN, arguments_len: 2 + 3 + strings };
+    method.encode(out, content, frame_max, |arguments| {
+        arguments.array(returned.reply_code.number().to_be_bytes());
+        arguments.short_string(reply_text);
+        arguments.short_string(returned.exchange);
+        arguments.short_string(returned.routing_key);
+    });
 }
 
 /// Appends `basic.ack` to a publisher: the confirm of one publish, or of all up to it.
@@ -294,32 +292,88 @@ pub fn encode_nack(out: &mut BytesMut, channel: u16, delivery_tag: u64, multiple
 }
 
 fn put_confirm(out: &mut BytesMut, channel: u16, method: MethodId, delivery_tag: u64, bits: u8) {
-    put_method_start(out, channel, method, 9);
-    put_tag(out, delivery_tag, bits);
-    out.put_u8(FRAME_END);
+    out.put_slice(&method_start(channel, method, 9));
+    out.put_u64(delivery_tag);
+    out.put_slice(&[bits, FRAME_END]);
 }
 
-/// One growth of the buffer for the whole message instead of several on the way.
-fn reserve(out: &mut BytesMut, arguments_len: usize, content: Content<'_>, frame_max: u32) {
-    let frame_overhead = FRAME_OVERHEAD as usize;
-    let method = frame_overhead + 4 + arguments_len;
-    let header = frame_overhead + 12 + content.properties.len();
-    let body_frames = content.body.len().div_ceil(body_frame_max(frame_max));
-    out.reserve(method + header + content.body.len() + body_frames * frame_overhead);
+/// A method frame that a content follows.
+struct MethodFrame {
+    channel: u16,
+    method: MethodId,
+    arguments_len: usize,
 }
 
-fn put_content(out: &mut BytesMut, channel: u16, content: Content<'_>, frame_max: u32) {
-    out.put_u8(FRAME_END);
-    put_frame_start(out, FrameKind::Header, channel, 12 + content.properties.len());
-    let [class_high, class_low] = BASIC_CLASS.to_be_bytes();
-    out.put_slice(&[class_high, class_low, 0, 0]);
-    out.put_u64(content.body.len() as u64);
-    out.put_slice(content.properties);
-    out.put_u8(FRAME_END);
-    for part in content.body.chunks(body_frame_max(frame_max)) {
-        put_frame_start(out, FrameKind::Body, channel, part.len());
-        out.put_slice(part);
-        out.put_u8(FRAME_END);
+impl MethodFrame {
+    /// Appends the method with what `arguments` writes, and its content. All but the body is written into room that is made
+    /// once: a check of the buffer for each field took half of the time.
+    #[inline]
+    fn encode(
+        &self,
+        out: &mut BytesMut,
+        content: Content<'_>,
+        frame_max: u32,
+        arguments: impl FnOnce(&mut Room<'_>),
+    ) {
+        let Content { properties, body } = content;
+        let header_len = CONTENT_HEADER_LEN + properties.len();
+        let head = 2 * FRAME_OVERHEAD as usize + 4 + self.arguments_len + header_len;
+        let body_frame_max = body_frame_max(frame_max);
+        let body_frames = body.len().div_ceil(body_frame_max);
+        out.reserve(head + body.len() + body_frames * FRAME_OVERHEAD as usize);
+        let start = out.len();
+        out.resize(start + head, 0);
+        let mut room = Room(out.get_mut(start..).unwrap_or_default());
+        room.array(method_start(self.channel, self.method, self.arguments_len));
+        arguments(&mut room);
+        room.array([FRAME_END]);
+        room.array(frame_start(FrameKind::Header, self.channel, header_len));
+        let [class_high, class_low] = BASIC_CLASS.to_be_bytes();
+        room.array([class_high, class_low, 0, 0]);
+        room.array((body.len() as u64).to_be_bytes());
+        room.slice(properties);
+        room.array([FRAME_END]);
+        debug_assert!(room.0.is_empty(), "{} octets too many", room.0.len());
+        for part in body.chunks(body_frame_max) {
+            out.put_slice(&frame_start(FrameKind::Body, self.channel, part.len()));
+            out.put_slice(part);
+            out.put_u8(FRAME_END);
+        }
+    }
+}
+
+/// Class, weight and body size, which come before the properties.
+const CONTENT_HEADER_LEN: usize = 12;
+
+/// Room in a buffer that is written from front to back; whoever makes it knows how much is needed.
+struct Room<'a>(&'a mut [u8]);
+
+impl Room<'_> {
+    #[inline]
+    fn slice(&mut self, bytes: &[u8]) {
+        let (place, rest) = std::mem::take(&mut self.0).split_at_mut(bytes.len());
+        place.copy_from_slice(bytes);
+        self.0 = rest;
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.slice(&bytes);
+    }
+
+    /// As [`put_short_string`](super::wire::put_short_string), for a text that came from a short string.
+    #[inline]
+    fn short_string(&mut self, text: &[u8]) {
+        debug_assert!(text.len() <= SHORT_STRING_MAX, "a short string of {} bytes", text.len());
+        self.array([u8::try_from(text.len()).unwrap_or(u8::MAX)]);
+        self.slice(text);
+    }
+
+    /// A delivery tag, and whether its message was delivered before.
+    #[inline]
+    fn tag(&mut self, delivery_tag: u64, redelivered: bool) {
+        self.array(delivery_tag.to_be_bytes());
+        self.array([u8::from(redelivered)]);
     }
 }
 
@@ -329,21 +383,23 @@ fn body_frame_max(frame_max: u32) -> usize {
     max.saturating_sub(FRAME_OVERHEAD).max(1) as usize
 }
 
-fn put_method_start(out: &mut BytesMut, channel: u16, method: MethodId, arguments_len: usize) {
-    put_frame_start(out, FrameKind::Method, channel, 4 + arguments_len);
-    out.put_u32(u32::from(method.0) << 16 | u32::from(method.1));
+#[inline]
+fn method_start(
+    channel: u16,
+    method: MethodId,
+    arguments_len: usize,
+) -> [u8; FRAME_HEADER_LEN + 4] {
+    let [kind, channel_high, channel_low, a, b, c, d] =
+        frame_start(FrameKind::Method, channel, 4 + arguments_len);
+    let [class_high, class_low] = method.0.to_be_bytes();
+    let [method_high, method_low] = method.1.to_be_bytes();
+    [kind, channel_high, channel_low, a, b, c, d, class_high, class_low, method_high, method_low]
 }
 
-fn put_frame_start(out: &mut BytesMut, kind: FrameKind, channel: u16, size: usize) {
+#[inline]
+fn frame_start(kind: FrameKind, channel: u16, size: usize) -> [u8; FRAME_HEADER_LEN] {
     let size = u32::try_from(size).expect("no part of a message has four gigabytes");
     let [channel_high, channel_low] = channel.to_be_bytes();
     let [a, b, c, d] = size.to_be_bytes();
-    let start: [u8; FRAME_HEADER_LEN] = [kind as u8, channel_high, channel_low, a, b, c, d];
-    out.put_slice(&start);
-}
-
-/// A delivery tag and the bits that follow it, as in deliver, get-ok, ack and nack.
-fn put_tag(out: &mut BytesMut, delivery_tag: u64, bits: u8) {
-    out.put_u64(delivery_tag);
-    out.put_u8(bits);
+    [kind as u8, channel_high, channel_low, a, b, c, d]
 }

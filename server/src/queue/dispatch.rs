@@ -7,7 +7,7 @@ use leveret_persistence::{Message, Ticket};
 use super::consumers::{ConsumerId, ConsumerSpec, Delivery, Turn};
 use super::entry::{Entry, Kept, Mark, body_len};
 use super::groups::{Group, Holder, group_of};
-use super::lane::Next;
+use super::lane::{Ahead, Next};
 use super::state::{Got, Load, State};
 use super::unacked::{Session, Unacked};
 use crate::connection::ChannelId;
@@ -57,15 +57,16 @@ impl State {
         if self.rules.group_header.is_some() {
             self.deliver_groups(moment);
         } else {
-            while self.consumers.any_has_room() {
-                let Next::Message(entry) = self.next_message(moment) else {
+            while self.consumers.any_has_room() && self.skip_expired(moment) {
+                let Ahead::Message(next) = self.ready.ahead() else {
                     break;
                 };
-                let Some(turn) = self.consumers.take_turn(entry.message.size()) else {
-                    self.ready.requeue(entry);
+                let Some(turn) = self.consumers.take_turn(next.message.size()) else {
                     break;
                 };
-                self.deliver(entry, turn, None, short_of_memory, moment);
+                if let Next::Message(entry) = self.ready.pop() {
+                    self.deliver(entry, turn, None, short_of_memory, moment);
+                }
             }
         }
         if let Some(first) = self.batch_first.take() {
@@ -105,29 +106,33 @@ impl State {
     }
 
     /// The next message that is not too old.
-    #[inline]
     fn next_message(&mut self, moment: Moment) -> Next {
-        loop {
-            match self.ready.pop() {
-                Next::Message(entry) if self.is_expired(&entry, moment.now_ms) => {
-                    if self.dying.is_full() {
-                        self.ready.requeue(entry);
-                        return Next::Empty;
-                    }
-                    self.counts.expired += 1;
-                    self.bury(entry.into(), Reason::Expired);
-                }
-                next => return next,
+        if self.skip_expired(moment) { self.ready.pop() } else { Next::Empty }
+    }
+
+    /// Buries what is too old before the next message. Says whether there was room for it all: if not, nothing is next.
+    #[inline]
+    fn skip_expired(&mut self, moment: Moment) -> bool {
+        while let Ahead::Message(next) = self.ready.ahead()
+            && self.is_expired(next, moment.now_ms)
+        {
+            if self.dying.is_full() {
+                return false;
+            }
+            if let Next::Message(entry) = self.ready.pop() {
+                self.counts.expired += 1;
+                self.bury(entry.into(), Reason::Expired);
             }
         }
+        true
     }
 
     /// Whether it is too old. What has just come may be delivered whatever its TTL: 0 means at once or never.
     #[inline]
     fn is_expired(&self, entry: &Entry, now_ms: u64) -> bool {
         let is_new =
-            self.batch_first.is_some_and(|first| entry.id >= first) && !entry.mark.redelivered;
-        entry.expires_ms <= now_ms && !is_new
+            || self.batch_first.is_some_and(|first| entry.id >= first) && !entry.mark.redelivered;
+        entry.expires_ms <= now_ms && !is_new()
     }
 
     /// As [`State::dispatch`] for a queue whose messages are in groups.

@@ -41,6 +41,7 @@ pub(crate) struct Mark {
 
 impl Entry {
     /// A message that has just been published. Its priority and expiry are the queue's to say.
+    #[inline]
     pub(crate) fn published(id: MessageId, message: Message, durable: bool) -> Entry {
         let mark = Mark { durable, ..Mark::default() };
         Entry { id, message, ticket: None, expires_ms: NEVER, mark }
@@ -53,7 +54,8 @@ impl Entry {
 }
 
 /// What a message costs in memory, in bytes.
-pub(super) fn cost(message: &Message) -> usize {
+#[inline]
+pub(crate) fn cost(message: &Message) -> usize {
     message.size() + MESSAGE_OVERHEAD_BYTES
 }
 

@@ -80,7 +80,9 @@ impl Groups {
     }
 
     /// Puts a message aside, in its order.
-    pub(crate) fn park(&mut self, group: &Group, entry: Entry) {
+    pub(crate) fn park(&mut self, group: &Group, mut entry: Entry) {
+        // It does not leave with the others of the read that it came in.
+        entry.message = entry.message.compact();
         self.count_in(&entry);
         let state = self.known.entry(Arc::clone(group)).or_default();
         if state.parked.is_empty() {

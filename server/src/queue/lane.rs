@@ -27,6 +27,16 @@ pub(crate) enum Next {
     Empty,
 }
 
+/// What the next message is, where it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ahead<'a> {
+    /// In memory: [`Lane::pop`] gives it.
+    Message(&'a Entry),
+    /// See [`Next::InStore`].
+    InStore,
+    Empty,
+}
+
 /// Ready messages of one priority.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -125,12 +135,10 @@ impl Lane {
 
     /// When the next message expires; none if it is not in memory.
     pub(crate) fn next_expiry(&self) -> Option<u64> {
-        let first = match (self.head.front(), self.tail.front()) {
-            (Some(head), Some(tail)) if tail.id < head.id => tail,
-            (Some(first), _) | (None, Some(first)) => first,
-            (None, None) => return None,
-        };
-        self.paged_min.is_none_or(|paged| first.id < paged).then_some(first.expires_ms)
+        match self.ahead() {
+            Ahead::Message(first) => Some(first.expires_ms),
+            Ahead::InStore | Ahead::Empty => None,
+        }
     }
 
     /// Adds a message that has just been published.
@@ -157,22 +165,42 @@ impl Lane {
         self.page(kept.id, kept.mark, kept.body_len);
     }
 
+    /// The message with the smallest id.
+    #[inline]
+    pub(crate) fn ahead(&self) -> Ahead<'_> {
+        let first = match (self.head.front(), self.tail.front()) {
+            (Some(head), Some(tail)) if tail.id < head.id => Some(tail),
+            (Some(first), _) | (None, Some(first)) => Some(first),
+            (None, None) => None,
+        };
+        match (first, self.paged_min) {
+            (None, None) => Ahead::Empty,
+            (Some(first), paged) if paged.is_none_or(|paged| first.id < paged) => {
+                Ahead::Message(first)
+            }
+            (_, _) => Ahead::InStore,
+        }
+    }
+
     /// Takes the message with the smallest id.
     #[inline]
     pub(crate) fn pop(&mut self) -> Next {
-        if self.paged_min.is_none() {
-            if self.head.is_empty() {
-                std::mem::swap(&mut self.head, &mut self.tail);
+        if self.paged_min.is_some() || !self.tail.is_empty() {
+            return self.pop_of_all();
+        }
+        match self.head.pop_front() {
+            Some(entry) => {
+                self.count_out(&entry);
+                Next::Message(entry)
             }
-            if self.tail.is_empty() {
-                return match self.head.pop_front() {
-                    Some(entry) => {
-                        self.count_out(&entry);
-                        Next::Message(entry)
-                    }
-                    None => Next::Empty,
-                };
-            }
+            None => Next::Empty,
+        }
+    }
+
+    /// As [`Lane::pop`], where there are messages in more parts than the head.
+    fn pop_of_all(&mut self) -> Next {
+        if self.head.is_empty() && self.paged_min.is_none() {
+            std::mem::swap(&mut self.head, &mut self.tail);
         }
         let in_tail = match (self.head.front(), self.tail.front()) {
             (Some(head), Some(tail)) => tail.id < head.id,

@@ -40,6 +40,7 @@ use leveret_routing::Name;
 use tokio::sync::oneshot;
 
 use crate::connection::{ChannelId, ConnectionId};
+use crate::limits::COMMAND_OVERHEAD_BYTES;
 use crate::vhost::gate::Gate;
 use crate::vhost::policy::Effective;
 use consumers::{ConsumeError, ConsumerId, ConsumerSpec};
@@ -97,7 +98,11 @@ pub(crate) struct Inbox {
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Published messages in id order, already handed to the store as far as they are persistent.
-    Publish(Vec<Entry>),
+    Publish {
+        entries: Vec<Entry>,
+        /// What they cost in memory.
+        bytes: usize,
+    },
     Settle {
         channel: ChannelId,
         ranges: Vec<DeliveryRange>,
@@ -166,6 +171,16 @@ pub(crate) enum Command {
     Stop,
 }
 
+impl Command {
+    /// What it costs in memory while it waits, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Command::Publish { bytes, .. } => *bytes + COMMAND_OVERHEAD_BYTES,
+            _ => COMMAND_OVERHEAD_BYTES,
+        }
+    }
+}
+
 /// How a queue is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Status {
@@ -217,7 +232,7 @@ impl Queue {
             | Command::CloseChannel { .. }
             | Command::WindowFreed { .. }
             | Command::ChannelFreed { .. } => &self.inbox.feedback,
-            Command::Publish(_)
+            Command::Publish { .. }
             | Command::Consume { .. }
             | Command::Get { .. }
             | Command::Room { .. }
@@ -235,9 +250,13 @@ impl Queue {
         Ok(())
     }
 
-    /// Hands over published messages; gives them back if the queue is gone.
-    pub(crate) async fn publish(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
-        let sent = self.inbox.ordered.send(Command::Publish(entries)).await;
+    /// Hands over published messages, which cost `bytes` in memory; gives them back if the queue is gone.
+    pub(crate) async fn publish(
+        &self,
+        entries: Vec<Entry>,
+        bytes: usize,
+    ) -> Result<(), Vec<Entry>> {
+        let sent = self.inbox.ordered.send(Command::Publish { entries, bytes }).await;
         sent.map_err(entries_of)?;
         self.dormancy.wake();
         Ok(())
@@ -312,7 +331,7 @@ fn extend_ranges(
 
 fn entries_of(command: Command) -> Vec<Entry> {
     match command {
-        Command::Publish(entries) => entries,
+        Command::Publish { entries, .. } => entries,
         _ => Vec::new(),
     }
 }
@@ -321,8 +340,8 @@ fn entries_of(command: Command) -> Vec<Entry> {
 impl Queue {
     /// A queue without a task: what it is sent comes out at the other ends of its inbox, `ordered` and `feedback`.
     pub(crate) fn detached(id: u32) -> (Arc<Queue>, Receiver, Receiver) {
-        let (ordered, ordered_commands) = Mailbox::new(8);
-        let (feedback, feedback_commands) = Mailbox::new(8);
+        let (ordered, ordered_commands) = Mailbox::new(8 * COMMAND_OVERHEAD_BYTES);
+        let (feedback, feedback_commands) = Mailbox::new(8 * COMMAND_OVERHEAD_BYTES);
         let queue = Queue {
             id: QueueId(id),
             name: format!("queue-{id}").as_str().into(),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use leveret_persistence::{IdSet, Message, MessageId, Ticket};
 
 use super::entry::{Entry, Kept};
-use super::lane::{Lane, Next};
+use super::lane::{Ahead, Lane, Next};
 
 /// Messages that leave memory and have to be written first.
 pub(crate) type Unstored = Vec<(MessageId, Message)>;
@@ -61,7 +61,16 @@ impl Ready {
         self.lane(kept.mark.priority).requeue_paged(kept);
     }
 
-    /// Takes the message with the smallest id of the highest priority.
+    /// The message with the smallest id of the highest priority.
+    #[inline]
+    pub(crate) fn ahead(&self) -> Ahead<'_> {
+        if self.higher.is_empty() {
+            return self.lowest.ahead();
+        }
+        self.next_lane().map_or(Ahead::Empty, |(_, lane)| lane.ahead())
+    }
+
+    /// Takes it.
     #[inline]
     pub(crate) fn pop(&mut self) -> Next {
         while let Some(mut lane) = self.higher.last_entry() {
@@ -200,6 +209,7 @@ impl Ready {
         higher.chain([(0, &self.lowest)]).find(|(_, lane)| !lane.is_empty())
     }
 
+    #[inline]
     fn lane(&mut self, priority: u8) -> &mut Lane {
         match priority {
             0 => &mut self.lowest,

@@ -21,7 +21,7 @@ use super::{Command, GetReply, Inbox, Queue, Status, WaitingMessage, entries_of}
 use crate::clock;
 use crate::connection::ChannelId;
 use crate::limits::{
-    QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_IDLE_BEFORE_DORMANT, QUEUE_INBOX_BATCHES,
+    QUEUE_BATCH_COMMANDS, QUEUE_FLOW_PATIENCE, QUEUE_IDLE_BEFORE_DORMANT, QUEUE_INBOX_BYTES,
 };
 use crate::storage::{Storage, Written};
 use crate::vhost::Vhost;
@@ -41,8 +41,8 @@ pub(crate) fn start(
     vhost: Weak<Vhost>,
     handle: impl FnOnce(Inbox, Arc<Flow>) -> Queue,
 ) -> Arc<Queue> {
-    let (ordered, ordered_commands) = Mailbox::new(QUEUE_INBOX_BATCHES);
-    let (feedback, feedback_commands) = Mailbox::new(QUEUE_INBOX_BATCHES);
+    let (ordered, ordered_commands) = Mailbox::new(QUEUE_INBOX_BYTES);
+    let (feedback, feedback_commands) = Mailbox::new(QUEUE_INBOX_BYTES);
     let queue = Arc::new(handle(Inbox { ordered, feedback }, Arc::default()));
     let parts = Parts {
         queue: Arc::downgrade(&queue),
@@ -224,7 +224,7 @@ impl Task {
             return self.refuse(command);
         }
         match command {
-            Command::Publish(entries) => self.state.publish(entries),
+            Command::Publish { entries, .. } => self.state.publish(entries),
             Command::Settle { channel, ranges, outcome, stored } => {
                 self.state.settle(channel, &ranges, outcome, stored, clock::now_ms());
             }

@@ -10,7 +10,7 @@ use leveret_persistence::{Batch, Change, Message, Publish, QueueId, Queues, Tick
 use super::publish::Route;
 use crate::protocol::rewrite::without_header;
 use crate::queue::Queue;
-use crate::queue::entry::Entry;
+use crate::queue::entry::{Entry, cost};
 use crate::stamp;
 use crate::storage::Storage;
 
@@ -100,49 +100,65 @@ pub(crate) async fn dispatch(
 struct Groups {
     /// The messages of the batch: what a queue gets at most.
     expected: usize,
-    groups: Vec<(Arc<Queue>, Vec<Entry>)>,
+    groups: Vec<Group>,
     index: HashMap<QueueId, usize, RandomState>,
 }
 
+/// What one queue gets.
+struct Group {
+    queue: Arc<Queue>,
+    entries: Vec<Entry>,
+    /// What they cost in memory.
+    bytes: usize,
+}
+
 impl Groups {
+    #[inline]
     fn add(&mut self, id: u64, message: Message, route: &Route, persistent: bool) {
         let Some((last, others)) = route.targets.split_last() else {
             return;
         };
-        let mut entry = |queue: &Arc<Queue>, place: usize, message: Message| {
+        let cost = cost(&message);
+        let mut push = |queue: &Arc<Queue>, place: usize, message: Message| {
             let durable = queue.keeps_message(persistent);
-            self.push(queue, place, Entry::published(id, message, durable));
+            self.push(queue, place, Entry::published(id, message, durable), cost);
         };
         for (place, queue) in others.iter().enumerate() {
-            entry(queue, place, message.clone());
+            push(queue, place, message.clone());
         }
-        entry(last, others.len(), message);
+        push(last, others.len(), message);
     }
 
     /// `place`: where the queue is if the batch so far went the same way, which is the usual case.
-    fn push(&mut self, queue: &Arc<Queue>, place: usize, entry: Entry) {
-        let (groups, capacity) = (&mut self.groups, self.expected);
-        let expected = groups.get(place).is_some_and(|(known, _)| Arc::ptr_eq(known, queue));
-        let place = if expected {
-            place
-        } else {
-            *self.index.entry(queue.id).or_insert_with(|| {
-                groups.push((Arc::clone(queue), Vec::with_capacity(capacity)));
-                groups.len() - 1
-            })
+    #[inline]
+    fn push(&mut self, queue: &Arc<Queue>, place: usize, entry: Entry, cost: usize) {
+        let is_there = |group: &Group| Arc::ptr_eq(&group.queue, queue);
+        let place = match self.groups.get(place).is_some_and(is_there) {
+            true => place,
+            false => self.place_of(queue),
         };
-        if let Some((_, entries)) = groups.get_mut(place) {
-            entries.push(entry);
+        if let Some(group) = self.groups.get_mut(place) {
+            group.entries.push(entry);
+            group.bytes += cost;
         }
+    }
+
+    fn place_of(&mut self, queue: &Arc<Queue>) -> usize {
+        let (groups, capacity) = (&mut self.groups, self.expected);
+        *self.index.entry(queue.id).or_insert_with(|| {
+            let entries = Vec::with_capacity(capacity);
+            groups.push(Group { queue: Arc::clone(queue), entries, bytes: 0 });
+            groups.len() - 1
+        })
     }
 
     async fn hand_over(self, storage: &Storage, ticket: Ticket) -> Vec<Arc<Queue>> {
         let mut held = Vec::new();
-        for (queue, mut entries) in self.groups {
+        for Group { queue, mut entries, bytes } in self.groups {
             for entry in entries.iter_mut().filter(|entry| entry.mark.durable) {
                 entry.ticket = Some(ticket);
             }
-            match queue.publish(entries).await {
+            match queue.publish(entries, bytes).await {
                 Ok(()) if queue.flow.is_held() => held.push(queue),
                 Ok(()) => {}
                 Err(refused) => forget(storage, queue.id, &refused),
