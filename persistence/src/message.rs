@@ -16,13 +16,6 @@ pub const NAME_LEN_MAX: usize = 255;
 /// The longest encoded properties in bytes. AMQP bounds them too: they lie in one frame.
 pub const PROPERTIES_LEN_MAX: usize = (1 << 24) - 1;
 
-/// Bytes that the lengths of the parts take; they are what bounds the parts.
-const NAME_LEN_BYTES: usize = 1;
-const PROPERTIES_LEN_BYTES: usize = 3;
-const BODY_LEN_BYTES: usize = 4;
-const _: () = assert!(NAME_LEN_MAX == (1 << (8 * NAME_LEN_BYTES)) - 1);
-const _: () = assert!(PROPERTIES_LEN_MAX == (1 << (8 * PROPERTIES_LEN_BYTES)) - 1);
-
 /// A message: exchange, routing key, encoded properties and body, and its [`Stamp`].
 ///
 /// All four are slices of one [`Bytes`]; a clone costs one reference count. The names are UTF-8
@@ -30,42 +23,17 @@ const _: () = assert!(PROPERTIES_LEN_MAX == (1 << (8 * PROPERTIES_LEN_BYTES)) - 
 #[derive(Clone)]
 pub struct Message {
     raw: Bytes,
-    exchange: Part<NAME_LEN_BYTES>,
-    routing_key: Part<NAME_LEN_BYTES>,
-    properties: Part<PROPERTIES_LEN_BYTES>,
-    body: Part<BODY_LEN_BYTES>,
+    /// Where the parts begin in `raw`.
+    exchange: u32,
+    routing_key: u32,
+    properties: u32,
+    body: u32,
+    body_len: u32,
+    /// Three bytes, so that the message with its stamp is one cache line.
+    properties_len: [u8; 3],
+    exchange_len: u8,
+    routing_key_len: u8,
     stamp: PackedStamp,
-}
-
-/// Where a part lies in `raw`. Its length has `LEN` bytes, which bounds it. Bytes instead of
-/// integers, because they need no padding: so the message with its stamp is one cache line.
-#[derive(Copy, Clone)]
-struct Part<const LEN: usize> {
-    start: [u8; 4],
-    len: [u8; LEN],
-}
-
-impl<const LEN: usize> Part<LEN> {
-    #[inline]
-    fn new(range: Range<usize>, raw_len: usize) -> Option<Self> {
-        let len = range.end.checked_sub(range.start)?;
-        if range.end > raw_len || len >> (8 * LEN) != 0 {
-            return None;
-        }
-        let start = u32::try_from(range.start).ok()?.to_le_bytes();
-        Some(Self { start, len: *len.to_le_bytes().first_chunk()? })
-    }
-
-    #[inline]
-    fn range(self) -> Range<usize> {
-        let start = u32::from_le_bytes(self.start) as usize;
-        start..start + self.len()
-    }
-
-    #[inline]
-    fn len(self) -> usize {
-        self.len.iter().rev().fold(0, |len, byte| (len << 8) | usize::from(*byte))
-    }
 }
 
 impl Message {
@@ -114,18 +82,34 @@ impl Message {
         properties: Range<usize>,
         body: Range<usize>,
     ) -> Option<Self> {
-        let len = raw.len();
+        let places = [&exchange, &routing_key, &properties, &body];
+        if places.iter().any(|place| place.start > place.end || place.end > raw.len()) {
+            return None;
+        }
+        let [low, middle, high, 0] = u32::try_from(properties.len()).ok()?.to_le_bytes() else {
+            return None;
+        };
         Some(Self {
-            exchange: Part::new(exchange, len)?,
-            routing_key: Part::new(routing_key, len)?,
-            properties: Part::new(properties, len)?,
-            body: Part::new(body, len)?,
+            exchange: u32::try_from(exchange.start).ok()?,
+            routing_key: u32::try_from(routing_key.start).ok()?,
+            properties: u32::try_from(properties.start).ok()?,
+            body: u32::try_from(body.start).ok()?,
+            body_len: u32::try_from(body.len()).ok()?,
+            properties_len: [low, middle, high],
+            exchange_len: u8::try_from(exchange.len()).ok()?,
+            routing_key_len: u8::try_from(routing_key.len()).ok()?,
             stamp: PackedStamp::default(),
             raw,
         })
     }
 
-    /// The same message with another stamp; a new one has the default stamp.
+    /// Sets its stamp; a new one has the default stamp.
+    #[inline]
+    pub fn set_stamp(&mut self, stamp: Stamp) {
+        self.stamp = stamp.into();
+    }
+
+    /// The same message with another stamp.
     #[must_use]
     #[inline]
     pub fn stamped(mut self, stamp: Stamp) -> Self {
@@ -151,41 +135,42 @@ impl Message {
     #[must_use]
     #[inline]
     pub fn exchange(&self) -> &[u8] {
-        self.part(self.exchange)
+        self.part(self.exchange, self.exchange_len.into())
     }
 
     /// The routing key it was published with.
     #[must_use]
     #[inline]
     pub fn routing_key(&self) -> &[u8] {
-        self.part(self.routing_key)
+        self.part(self.routing_key, self.routing_key_len.into())
     }
 
     /// The properties as the content header carried them.
     #[must_use]
     #[inline]
     pub fn properties(&self) -> &[u8] {
-        self.part(self.properties)
+        self.part(self.properties, self.properties_len())
     }
 
     /// The body.
     #[must_use]
     #[inline]
     pub fn body(&self) -> &[u8] {
-        self.part(self.body)
+        self.part(self.body, self.body_len as usize)
     }
 
     /// The body as a slice that shares this message's allocation.
     #[must_use]
     pub fn body_bytes(&self) -> Bytes {
-        self.raw.slice(self.body.range())
+        self.raw.slice(self.body as usize..self.body as usize + self.body_len as usize)
     }
 
     /// Bytes of the four parts together.
     #[must_use]
     #[inline]
     pub fn size(&self) -> usize {
-        self.exchange.len() + self.routing_key.len() + self.properties.len() + self.body.len()
+        let names = usize::from(self.exchange_len) + usize::from(self.routing_key_len);
+        names + self.properties_len() + self.body_len as usize
     }
 
     /// Bytes of the buffer that it keeps alive: the read that it came in, or its own.
@@ -214,8 +199,15 @@ impl Message {
     }
 
     #[inline]
-    fn part<const LEN: usize>(&self, part: Part<LEN>) -> &[u8] {
-        self.raw.get(part.range()).expect("a part was checked to lie inside when it was made")
+    fn properties_len(&self) -> usize {
+        let [low, middle, high] = self.properties_len;
+        u32::from_le_bytes([low, middle, high, 0]) as usize
+    }
+
+    #[inline]
+    fn part(&self, start: u32, len: usize) -> &[u8] {
+        let place = start as usize..start as usize + len;
+        self.raw.get(place).expect("a part was checked to lie inside when it was made")
     }
 }
 
@@ -238,8 +230,8 @@ impl fmt::Debug for Message {
             .field("exchange", &String::from_utf8_lossy(self.exchange()))
             .field("routing_key", &String::from_utf8_lossy(self.routing_key()))
             .field("stamp", &self.stamp())
-            .field("properties_len", &self.properties.len())
-            .field("body_len", &self.body.len())
+            .field("properties_len", &self.properties_len())
+            .field("body_len", &self.body_len)
             .finish()
     }
 }

@@ -67,10 +67,10 @@ impl Connection {
 
     /// A whole message has arrived. Checks in RabbitMQ's order; it goes out with the others of this read.
     pub(crate) fn publish(&mut self, number: u16, published: Published) -> Result<(), Fault> {
-        let Published { message, mandatory, immediate } = published;
+        let Published { mut message, mandatory, immediate } = published;
         // Names that have been routed need not be checked again.
-        let last = self.router.again(message.exchange(), message.routing_key());
-        if last.is_none() {
+        let is_known = self.router.again(message.exchange(), message.routing_key()).is_some();
+        if !is_known {
             check_name(message.exchange())?;
             check_name(message.routing_key())?;
         }
@@ -83,42 +83,48 @@ impl Connection {
         }
         let properties = Properties::parse(message.properties())?;
         let persistent = properties.is_persistent();
-        let arrived_ms = self.read_ms;
-        let (route, message) = match last {
-            Some(route) if properties.are_plain() => {
-                (route, message.stamped(Stamp { arrived_ms, flags: 0 }))
-            }
-            _ => {
-                let (route, flags, rewritten) = self.route(number, &message, &properties)?;
-                let message = rewritten.unwrap_or(message);
-                (route, message.stamped(Stamp { arrived_ms, flags }))
-            }
-        };
-        let reply = message.exchange().is_empty() && ReplyTo::is_address(message.routing_key());
+        let (mut own_route, mut flags) = (None, 0);
+        if !is_known || !properties.are_plain() {
+            let (route, asked, rewritten) = self.route(number, &message, &properties)?;
+            (own_route, flags) = (Some(route), asked);
+            message = rewritten.unwrap_or(message);
+        }
+        message.set_stamp(Stamp { arrived_ms: self.read_ms, flags });
+        let (exchange, routing_key) = (message.exchange(), message.routing_key());
+        let route = own_route.as_ref().or_else(|| self.router.last());
+        let route = route.expect("a message takes the last route, or has found its own");
+        let reply = exchange.is_empty() && ReplyTo::is_address(routing_key);
         let routable = match reply {
-            true => self.vhost.reply_to.is_waiting(message.routing_key()),
+            true => self.vhost.reply_to.is_waiting(routing_key),
             false => route.is_routed,
         };
         self.has_published = true;
-        let frame_max = self.frame_max;
-        let Some(channel) = self.channel(number) else {
+        let Some(Slot::Open(channel)) = self.channels.get_mut(&number) else {
             return Ok(());
         };
+        let (channel, returned) = (&mut **channel, mandatory && !routable);
         let confirm = match &mut channel.mode {
             Mode::Confirm(confirms) => Some(confirms.next()),
-            Mode::Tx(_) | Mode::Plain => None,
+            Mode::Plain => None,
+            Mode::Tx(tx) => {
+                let outgoing = Outgoing::new(message, Arc::clone(route), persistent);
+                let confirm = None;
+                return tx.publish(Routed {
+                    outgoing,
+                    channel: channel.id,
+                    confirm,
+                    returned,
+                    reply,
+                });
+            }
         };
-        let (id, returned) = (channel.id, mandatory && !routable);
-        let outgoing = Outgoing::new(message, route, persistent);
-        let routed = Routed { outgoing, channel: id, confirm, returned, reply };
-        if let Mode::Tx(tx) = &mut channel.mode {
-            return tx.publish(routed);
-        }
         if returned {
-            encode_no_route(&mut self.out, number, &routed.outgoing.message, frame_max);
+            encode_no_route(&mut self.out, number, &message, self.frame_max);
         }
-        if routed.is_due() {
-            self.publishes.add(routed);
+        if reply || confirm.is_some() || !route.targets.is_empty() {
+            let outgoing = Outgoing::new(message, (), persistent);
+            let routed = Routed { outgoing, channel: channel.id, confirm, returned, reply };
+            self.publishes.add(route, routed);
         }
         Ok(())
     }

@@ -2,10 +2,11 @@
 //! connections for what clients publish, and by [`super::relay`] for what queues pass on.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use leveret_persistence::{Batch, Change, Message, Publish, QueueId, Queues, Ticket};
+use leveret_persistence::{Batch, Change, Message, Publish, QueueId, Ticket};
 
 use super::publish::Route;
 use crate::protocol::rewrite::without_header;
@@ -14,11 +15,11 @@ use crate::queue::entry::{Entry, cost};
 use crate::stamp;
 use crate::storage::Storage;
 
-/// A message that knows where it goes.
+/// A message that knows where it goes. `R` says how: by a route of its own, or by one that it shares with others.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
+pub(crate) struct Outgoing<R = Arc<Route>> {
     pub(crate) message: Message,
-    pub(crate) route: Arc<Route>,
+    pub(crate) route: R,
     /// Delivery mode 2.
     pub(crate) persistent: bool,
     /// What the queues that may refuse messages have said; see [`super::admission`].
@@ -36,24 +37,22 @@ pub(crate) enum Verdict {
     Refused,
 }
 
-impl Outgoing {
-    pub(crate) fn new(message: Message, route: Arc<Route>, persistent: bool) -> Outgoing {
+impl<R> Outgoing<R> {
+    #[inline]
+    pub(crate) fn new(message: Message, route: R, persistent: bool) -> Outgoing<R> {
         Outgoing { message, route, persistent, verdict: Verdict::Taken }
     }
 
+    /// The same, no longer holding the read buffer it came in.
+    pub(crate) fn detached(self) -> Outgoing<R> {
+        Outgoing { message: self.message.compact(), ..self }
+    }
+}
+
+impl Outgoing {
     /// Whether the store has to write it.
     pub(crate) fn is_stored(&self) -> bool {
-        !self.stored_in().is_empty()
-    }
-
-    /// The queues for which the store has to write it.
-    fn stored_in(&self) -> &Queues {
-        if self.persistent { &self.route.stored } else { &self.route.always_stored }
-    }
-
-    /// The same, no longer holding the read buffer it came in.
-    pub(crate) fn detached(self) -> Outgoing {
-        Outgoing { message: self.message.compact(), ..self }
+        !self.route.stored_in(self.persistent).is_empty()
     }
 }
 
@@ -70,10 +69,10 @@ pub(crate) fn without_blind_copies(message: &Message) -> Message {
 
 /// Reserves ids, submits `batch` with the messages that have to be stored, and hands each queue its messages, of which there
 /// are at most `count`. Gives the queues that ask their publishers to wait.
-pub(crate) async fn dispatch(
+pub(crate) async fn dispatch<R: Deref<Target = Route>>(
     storage: &Storage,
     count: usize,
-    messages: impl Iterator<Item = Outgoing>,
+    messages: impl Iterator<Item = Outgoing<R>>,
     mut batch: Batch,
 ) -> Vec<Arc<Queue>> {
     let first = storage.committer.reserve(count as u64);
@@ -83,8 +82,9 @@ pub(crate) async fn dispatch(
             // One body for all queues, and none of them may hold the read buffer.
             outgoing = outgoing.detached();
         }
-        if outgoing.is_stored() {
-            let (message, queues) = (outgoing.message.clone(), outgoing.stored_in().clone());
+        let stored_in = outgoing.route.stored_in(outgoing.persistent);
+        if !stored_in.is_empty() {
+            let (message, queues) = (outgoing.message.clone(), stored_in.clone());
             batch.publishes.push(Publish { id, message, queues, durable: true });
         }
         let Outgoing { message, route, persistent, .. } = outgoing;
