@@ -121,3 +121,48 @@ impl Drop for Receiver {
         self.0.ended.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::limits::COMMAND_OVERHEAD_BYTES;
+
+    fn publish(bytes: usize) -> Command {
+        Command::Publish { entries: Vec::new(), bytes: bytes - COMMAND_OVERHEAD_BYTES }
+    }
+
+    /// Whether there is room for it now.
+    fn has_room(mailbox: &Mailbox, command: Command) -> bool {
+        let sent = pin!(mailbox.send(command)).poll(&mut Context::from_waker(Waker::noop()));
+        matches!(sent, Poll::Ready(Ok(())))
+    }
+
+    #[test]
+    fn commands_wait_when_those_before_them_take_the_room() {
+        let (mailbox, receiver) = Mailbox::new(1000);
+        let mut taken = Vec::new();
+        for (bytes, fits) in [(400, true), (600, true), (300, false)] {
+            assert_eq!(has_room(&mailbox, publish(bytes)), fits, "{bytes}");
+        }
+        assert!(receiver.take(&mut taken, 1));
+        assert!(!has_room(&mailbox, publish(401)));
+        assert!(has_room(&mailbox, publish(400)));
+        assert!(receiver.take(&mut taken, usize::MAX));
+        assert_eq!(taken.len(), 3);
+        assert!(has_room(&mailbox, publish(1000)));
+    }
+
+    #[test]
+    fn one_that_is_larger_than_all_room_goes_alone() {
+        let (mailbox, receiver) = Mailbox::new(1000);
+        let mut taken = Vec::new();
+        assert!(has_room(&mailbox, publish(5000)));
+        assert!(!has_room(&mailbox, publish(COMMAND_OVERHEAD_BYTES)));
+        assert!(receiver.take(&mut taken, 1));
+        assert!(has_room(&mailbox, publish(600)));
+        assert!(!has_room(&mailbox, publish(5000)));
+    }
+}

@@ -129,7 +129,8 @@ proptest! {
                 prop_assert_eq!(found, None);
                 break;
             }
-            prop_assert_eq!(found, Some(Frame { kind, channel, payload: at + 7..end - 1, end }));
+            prop_assert_eq!(&found, &Some(Frame { kind, channel, payload: at + 7..end - 1, end }));
+            prop_assert_eq!(Frame::at(arrived, at), found, "found again");
             at = end;
         }
     }
@@ -143,6 +144,7 @@ proptest! {
         if let Ok(Some(frame)) = next_frame(&bytes, from, frame_max) {
             prop_assert!(frame.payload.start == from + 7);
             prop_assert!(frame.end == frame.payload.end + 1 && frame.end <= bytes.len());
+            prop_assert_eq!(Frame::at(&bytes, from), Some(frame));
         }
     }
 }

@@ -297,17 +297,58 @@ fn a_recovered_backlog_is_redelivered_as_far_as_it_was_delivered() {
     }
 }
 
-#[test]
-fn the_newest_messages_are_copied_out_of_the_buffer_they_came_in() {
-    let mut lane = lane((1..=4).map(stored));
-    lane.page_out(memory_for(3), COMMITTED);
-    lane.push(stored(5));
-    let shared = |lane: &Lane| {
-        let parts = lane.head.iter().chain(&lane.tail);
-        parts.map(|entry| (entry.id, entry.message.body().as_ptr())).collect::<Vec<_>>()
+/// Messages of 100 bytes of body that came in one read of so many bytes.
+fn of_one_read(ids: std::ops::Range<MessageId>, bytes: usize) -> Vec<Entry> {
+    let read = bytes::Bytes::from(vec![0; bytes]);
+    let message = |place: usize| {
+        let body = place * 100..(place + 1) * 100;
+        Message::from_slices(read.clone(), 0..0, 0..0, 0..0, body).unwrap()
     };
-    let before = shared(&lane);
-    lane.compact_from(5);
-    let moved = before.iter().zip(shared(&lane)).filter(|(old, new)| **old != *new);
-    assert_eq!(moved.map(|((id, _), _)| *id).collect::<Vec<_>>(), [5]);
+    ids.enumerate().map(|(place, id)| Entry::published(id, message(place), false)).collect()
+}
+
+#[test]
+fn what_stays_of_a_read_keeps_its_buffer_alive_only_if_it_fills_it() {
+    let counted = Entry::published(1, Message::new(b"", b"", b"", &[0; 100]), false).cost();
+    // The bytes of the read, how many of its ten messages stay, and whether they are copied.
+    for (read, staying, copied) in [
+        (10 * counted, 10, false),
+        (10 * counted, 9, true),
+        (5 * counted, 5, false),
+        (5 * counted, 1, true),
+        (10 * counted + 1, 10, true),
+    ] {
+        let mut lane = lane((1..=4).map(stored));
+        let entries = of_one_read(5..15, read.max(1000));
+        let read = entries[0].message.held_bytes();
+        entries.into_iter().skip(10 - staying).for_each(|entry| lane.push(entry));
+        lane.compact_from(5);
+        let new = lane.head.iter().filter(|entry| entry.id >= 5);
+        let held: Vec<usize> = new.map(|entry| entry.message.held_bytes()).collect();
+        let expected = if copied { 100 } else { read };
+        assert_eq!(held, vec![expected; staying], "{staying} of {read}");
+    }
+}
+
+#[test]
+fn each_read_is_judged_by_what_stays_of_it() {
+    let counted = Entry::published(1, Message::new(b"", b"", b"", &[0; 100]), false).cost();
+    let mut lane = Lane::default();
+    let reads = [(1..5, 4 * counted), (5..6, 4096), (6..9, 3 * counted)];
+    for (ids, bytes) in reads {
+        of_one_read(ids, bytes).into_iter().for_each(|entry| lane.push(entry));
+    }
+    lane.compact_from(1);
+    let held: Vec<usize> = lane.head.iter().map(|entry| entry.message.held_bytes()).collect();
+    let (first, last) = (4 * counted, 3 * counted);
+    assert_eq!(held, [first, first, first, first, 100, last, last, last]);
+}
+
+#[test]
+fn only_the_newest_messages_are_copied() {
+    let mut lane = Lane::default();
+    of_one_read(1..3, 4096).into_iter().for_each(|entry| lane.push(entry));
+    lane.compact_from(2);
+    let held: Vec<usize> = lane.head.iter().map(|entry| entry.message.held_bytes()).collect();
+    assert_eq!(held, [4096, 100]);
 }
