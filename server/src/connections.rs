@@ -220,6 +220,7 @@ impl Drop for OpenChannel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Events;
     use crate::protocol::ReplyCode;
 
     fn admit(
@@ -228,7 +229,7 @@ mod tests {
         user: &str,
         vhost: &str,
         limits: (Option<i64>, Option<i64>),
-    ) -> Result<(Admitted, tokio::sync::mpsc::UnboundedReceiver<Event>), NotAdmitted> {
+    ) -> Result<(Admitted, Events), NotAdmitted> {
         let (outbox, events) = Outbox::new();
         let limits = ConnectionLimits { vhost: limits.0, user: limits.1 };
         let (user, vhost) = (Arc::from(user), Arc::from(vhost));
