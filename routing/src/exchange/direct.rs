@@ -12,7 +12,8 @@ use crate::targets::Targets;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DirectRule {
     /// Looked up, never iterated: its order changes from one process to the next. The targets are
-    /// shared, because the nodes of the map are mostly empty places of the size of an entry.
+    /// behind a pointer, because the nodes of the map are mostly empty places of the size of an
+    /// entry.
     keys: HashMap<Arc<str>, Arc<Targets>>,
 }
 

@@ -114,7 +114,11 @@ impl Events {
             let mut waiting = self.shared.waiting();
             std::mem::swap(&mut self.taken, &mut waiting.events);
             if self.taken.is_empty() {
-                waiting.reader = Some(context.waker().clone());
+                match &mut waiting.reader {
+                    // Does nothing if it is the same, as it mostly is.
+                    Some(reader) => reader.clone_from(context.waker()),
+                    none => *none = Some(context.waker().clone()),
+                }
             }
         }
         match self.taken.pop_front() {
