@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use amq_protocol::types::{AMQPValue, FieldTable};
 
@@ -13,8 +13,11 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 /// Two are equal when every field has the same name, type and value: RabbitMQ compares the
 /// arguments of bindings this way, so an unbind has to name the types that the bind named. Unlike
 /// `FieldTable`'s own equality a NaN equals itself, or such a binding could never be removed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Arguments(Arc<FieldTable>);
+
+/// Most bindings and exchanges have none, and share this.
+static NONE: LazyLock<Arc<FieldTable>> = LazyLock::new(Arc::default);
 
 impl Arguments {
     /// The value of the argument `name`.
@@ -24,9 +27,15 @@ impl Arguments {
     }
 }
 
+impl Default for Arguments {
+    fn default() -> Self {
+        Self(Arc::clone(&NONE))
+    }
+}
+
 impl From<FieldTable> for Arguments {
     fn from(table: FieldTable) -> Self {
-        Self(Arc::new(table))
+        if table.inner().is_empty() { Self::default() } else { Self(Arc::new(table)) }
     }
 }
 

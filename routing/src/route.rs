@@ -185,7 +185,7 @@ impl Graph {
     /// The rule of the default exchange: the queues that the routing keys name.
     fn visit_default(&self, routing_keys: &[&str], out: &mut Route) {
         for key in routing_keys {
-            if let Some((queue, ())) = self.queues.get_key_value(*key) {
+            if let Some(queue) = self.queues.get(*key) {
                 out.queues.insert(queue);
             }
         }

@@ -14,9 +14,6 @@ pub(crate) const WRITE_BUFFER_HIGH_BYTES: usize = 512 * 1024;
 /// Bytes of replies and confirms waiting for a client that does not read. Above it the connection is not read either.
 pub(crate) const WRITE_BUFFER_STOP_READING_BYTES: usize = 8 * 1024 * 1024;
 
-/// Bytes of write buffer that an idle connection keeps; what is larger goes back to the allocator.
-pub(crate) const WRITE_BUFFER_KEPT_BYTES: usize = 64 * 1024;
-
 /// Messages on their way from a queue to one consumer's socket; at the limit the queue passes the consumer over.
 pub(crate) const CONSUMER_WINDOW_MESSAGES: u32 = 4096;
 

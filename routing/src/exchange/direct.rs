@@ -11,20 +11,23 @@ use crate::targets::Targets;
 /// The targets of each binding key.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DirectRule {
-    /// Looked up, never iterated: its order changes from one process to the next.
-    keys: HashMap<Arc<str>, Targets>,
+    /// Looked up, never iterated: its order changes from one process to the next. The targets are
+    /// behind a pointer, because the nodes of the map are mostly empty places of the size of an
+    /// entry.
+    keys: HashMap<Arc<str>, Arc<Targets>>,
 }
 
 impl DirectRule {
     pub(crate) fn insert(&mut self, binding: &Binding) {
-        self.keys.entry(Arc::clone(&binding.routing_key)).or_default().insert(&binding.destination);
+        let targets = self.keys.entry(Arc::clone(&binding.routing_key)).or_default();
+        Arc::make_mut(targets).insert(&binding.destination);
     }
 
     pub(crate) fn remove(&mut self, binding: &Binding) {
         let Some(targets) = self.keys.get_mut(&*binding.routing_key) else {
             return;
         };
-        targets.remove(&binding.destination);
+        Arc::make_mut(targets).remove(&binding.destination);
         if targets.is_empty() {
             self.keys.remove(&*binding.routing_key);
         }

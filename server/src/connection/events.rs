@@ -22,7 +22,7 @@ use crate::vhost::refusals;
 impl Connection {
     /// Acts on all that waits in the outbox.
     pub(crate) async fn take_waiting_events(&mut self) -> Result<(), Fault> {
-        while let Ok(event) = self.events.try_recv() {
+        while let Some(event) = self.events.try_next() {
             self.take_event(event).await?;
         }
         Ok(())

@@ -84,7 +84,7 @@ impl Connection {
         };
         let served = match (frame.kind, number) {
             (FrameKind::Heartbeat, 0) => Ok(Next::GoOn),
-            (FrameKind::Method, 0) => self.connection_method(payload).await,
+            (FrameKind::Method, 0) => Box::pin(self.connection_method(payload)).await,
             (FrameKind::Heartbeat, _) | (_, 0) => Err(unexpected_frame(frame.kind, payload)),
             _ if !matches!(self.channels.get(&number), Some(Slot::Open(_))) => {
                 self.serve_closed_channel(number, method, payload)
@@ -130,7 +130,8 @@ impl Connection {
                 let method = decode_method(payload)?;
                 // It may ask about what came before it in the same read.
                 self.send_gathered().await;
-                self.open_channel_method(number, method).await
+                // Boxed: its future, many times that of the hot methods, would be part of every idle connection.
+                Box::pin(self.open_channel_method(number, method)).await
             }
         }
     }

@@ -76,7 +76,7 @@ async fn serve(mut socket: TcpStream, peer: SocketAddr, node: Arc<Node>) {
         opened.vhost.name
     );
     let heartbeat = Heartbeat::new(opened.heartbeat_secs, Instant::now());
-    let task = Task {
+    let task = Box::new(Task {
         alarms: node.alarms.clone(),
         connection: connection(node, opened),
         reader,
@@ -85,7 +85,7 @@ async fn serve(mut socket: TcpStream, peer: SocketAddr, node: Arc<Node>) {
         heartbeat,
         read_bytes: READ_BUFFER_MIN_BYTES,
         blocked: false,
-    };
+    });
     task.run().await;
 }
 

@@ -18,7 +18,6 @@ use bytes::BytesMut;
 use foldhash::fast::RandomState;
 use leveret_persistence::Ticket;
 use leveret_routing::Binding;
-use tokio::sync::mpsc;
 
 use crate::access::permissions::Right;
 use crate::access::user_access::UserAccess;
@@ -33,7 +32,7 @@ use crate::queue::Queue;
 use crate::vhost::Vhost;
 use crate::vhost::publish::Router;
 use crate::vhost::refusals::{self, Resource};
-pub(crate) use outbox::{Event, Outbox, StoreFailed};
+pub(crate) use outbox::{Event, Events, Outbox, StoreFailed};
 
 /// A connection, unique in the life of the node.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -63,7 +62,7 @@ pub(crate) struct Opened {
     pub(crate) vhost: Arc<Vhost>,
     pub(crate) admitted: Admitted,
     pub(crate) outbox: Outbox,
-    pub(crate) events: mpsc::UnboundedReceiver<Event>,
+    pub(crate) events: Events,
     pub(crate) capabilities: ClientCapabilities,
     /// The largest frame either side may send, in bytes; 0 = no limit.
     pub(crate) frame_max: u32,
@@ -96,7 +95,7 @@ pub(crate) struct Connection {
     /// Where others leave events for this connection.
     pub(crate) outbox: Outbox,
     /// What they have left there.
-    pub(crate) events: mpsc::UnboundedReceiver<Event>,
+    pub(crate) events: Events,
     /// Bytes for the client.
     pub(crate) out: BytesMut,
     pub(crate) channels: HashMap<u16, Slot, RandomState>,
@@ -141,6 +140,16 @@ impl Connection {
         if !nowait {
             self.send(channel, method);
         }
+    }
+
+    /// Gives back what has grown with the traffic, and what is kept alive only by looking at it seldom.
+    fn give_back(&mut self) {
+        if self.out.is_empty() {
+            self.out = BytesMut::new();
+        }
+        self.events.shrink();
+        self.router.refresh();
+        self.access.current();
     }
 
     /// What is answered from now on waits for the store to have written everything up to `ticket`. All that one read asks for

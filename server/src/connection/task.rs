@@ -14,16 +14,15 @@ use super::heartbeat::{Beat, Heartbeat};
 use super::{Connection, Event};
 use crate::alarms::Alarms;
 use crate::limits::{
-    CLOSE_OK_TIMEOUT, READ_BUFFER_BYTES, WRITE_BUFFER_HIGH_BYTES, WRITE_BUFFER_KEPT_BYTES,
-    WRITE_BUFFER_STOP_READING_BYTES,
+    CLOSE_OK_TIMEOUT, READ_BUFFER_BYTES, WRITE_BUFFER_HIGH_BYTES, WRITE_BUFFER_STOP_READING_BYTES,
 };
 use crate::protocol::Fault;
 use crate::protocol::frame::{Frame, HEARTBEAT};
 use crate::protocol::method::{decode_method, method_id};
 use crate::queue::Queue;
 
-/// The read buffer of a connection that says little, in bytes.
-pub(super) const READ_BUFFER_MIN_BYTES: usize = 2 * 1024;
+/// The read buffer of a connection that says little, in bytes: room for a few heartbeats or acknowledgements.
+pub(super) const READ_BUFFER_MIN_BYTES: usize = 256;
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -54,8 +53,9 @@ pub(super) struct Task<R, W> {
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
-    /// Serves the connection to its end, whatever that is.
-    pub(super) async fn run(mut self) {
+    /// Serves the connection to its end, whatever that is. Boxed by the caller: as an argument of its own future it would take
+    /// its size twice.
+    pub(super) async fn run(mut self: Box<Self>) {
         let end = match self.serve_input().await {
             Ok(()) => self.serve().await,
             Err(end) => end,
@@ -106,10 +106,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
             written = self.writer.write_buf(&mut self.connection.out), if out_bytes > 0 => {
                 self.written(written)
             }
-            event = self.connection.events.recv(), if may_take => match event {
-                Some(event) => self.take_events(event).await,
-                None => Err(End::Closed),
-            },
+            event = self.connection.events.next(), if may_take => self.take_events(event).await,
             read = self.reader.read_buf(&mut self.input), if may_read => {
                 self.read(read)?;
                 self.serve_input().await
@@ -171,7 +168,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
         while let Some(event) = next {
             self.connection.take_event(event).await.map_err(End::Fault)?;
             let has_room = self.connection.out.len() < WRITE_BUFFER_HIGH_BYTES;
-            next = if has_room { self.connection.events.try_recv().ok() } else { None };
+            next = if has_room { self.connection.events.try_next() } else { None };
         }
         Ok(())
     }
@@ -193,15 +190,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
     }
 
     fn tick(&mut self) -> Result<(), End> {
-        if self.connection.out.is_empty()
-            && self.connection.out.capacity() > WRITE_BUFFER_KEPT_BYTES
-        {
-            self.connection.out = BytesMut::new();
-        }
-        if self.input.is_empty() {
-            self.input = BytesMut::new();
-            self.read_bytes = READ_BUFFER_MIN_BYTES;
-        }
+        self.give_back();
         let Some(heartbeat) = &mut self.heartbeat else {
             return Ok(());
         };
@@ -218,6 +207,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
             }
             Beat::Missed => Err(End::HeartbeatMissed),
         }
+    }
+
+    /// Gives back what has grown with the traffic. One that has traffic takes it again, which at this interval costs nothing.
+    fn give_back(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+            self.read_bytes = READ_BUFFER_MIN_BYTES;
+        }
+        self.connection.give_back();
     }
 
     async fn flush(&mut self) -> std::io::Result<()> {

@@ -24,6 +24,7 @@ use crate::protocol::properties::Properties;
 use crate::storage::Storage;
 use crate::vhost::Vhost;
 use crate::vhost::exchanges::ExchangeDeclare;
+use crate::vhost::publish::Router;
 use crate::vhost::queues::QueueDeclare;
 
 /// A registry without definitions over a new store.
@@ -194,6 +195,24 @@ async fn limits_take_effect_and_are_a_parameter_of_the_vhost() {
     assert_eq!(vhost.queue_limit(), None);
     drop(vhost);
     assert_eq!(stored(registry, thread, directory.path()).parameters, []);
+}
+
+#[tokio::test]
+async fn a_connection_that_publishes_nothing_keeps_an_old_topology_only_until_it_looks_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (registry, thread) = registry(directory.path());
+    registry.put_user("user", Hash::Nothing, Vec::new()).await.unwrap();
+    let vhost = make_vhost(&registry, "v").await;
+    let user = Arc::clone(&registry.now().users["user"]);
+    let access = UserAccess::new(registry.shared(), user, Arc::clone(&vhost.name));
+    let mut router = Router::new(&vhost, access);
+    let old = Arc::downgrade(&vhost.topology());
+    fill(&registry, &vhost).await;
+    assert!(old.upgrade().is_some());
+    router.refresh();
+    assert!(old.upgrade().is_none());
+    drop((router, vhost, registry));
+    thread.stop().unwrap();
 }
 
 #[tokio::test]

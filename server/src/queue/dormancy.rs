@@ -8,7 +8,6 @@ use super::Queue;
 use super::mailbox::Receiver;
 use super::state::Residue;
 use super::task::Task;
-use crate::storage::Storage;
 use crate::vhost::Vhost;
 
 /// Whether a queue has a task, and what it is started from.
@@ -16,19 +15,19 @@ use crate::vhost::Vhost;
 pub(crate) struct Dormancy {
     /// Looked at with every command: most queues that get one are awake.
     asleep: AtomicBool,
-    parts: Mutex<Option<Box<Parts>>>,
+    parts: Mutex<Option<Parts>>,
 }
 
 /// What a task is started from.
 pub(super) struct Parts {
     pub(super) queue: Weak<Queue>,
-    pub(super) storage: Storage,
     pub(super) vhost: Weak<Vhost>,
     pub(super) ordered: Receiver,
     pub(super) feedback: Receiver,
     /// Whether the store may hold transient messages of the queue.
     pub(super) has_paged_out: bool,
-    pub(super) residue: Residue,
+    /// Boxed, and none if there is nothing to remember: most queues that nobody uses have never been used.
+    pub(super) residue: Option<Box<Residue>>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -45,7 +44,14 @@ impl Dormancy {
 
     /// What is left of a queue without a task; none if it has one.
     pub(super) fn residue<T>(&self, look: impl FnOnce(&Residue) -> T) -> Option<T> {
-        self.is_asleep().then(|| self.parts().as_ref().map(|parts| look(&parts.residue)))?
+        if !self.is_asleep() {
+            return None;
+        }
+        let parts = self.parts();
+        Some(match &parts.as_ref()?.residue {
+            Some(residue) => look(residue),
+            None => look(&Residue::default()),
+        })
     }
 
     /// Starts the task of a queue that has just been sent a command, if it has none.
@@ -56,14 +62,14 @@ impl Dormancy {
         let mut parts = self.parts();
         if let Some(parts) = parts.take() {
             self.asleep.store(false, Ordering::SeqCst);
-            if let Some(task) = Task::from_parts(*parts) {
+            if let Some(task) = Task::from_parts(parts) {
                 tokio::spawn(task.run());
             }
         }
     }
 
     /// Leaves the parts of a task that ends for want of work. Gives them back if a command has come meanwhile.
-    pub(super) fn sleep(&self, parts: Box<Parts>) -> Result<(), Box<Parts>> {
+    pub(super) fn sleep(&self, parts: Parts) -> Result<(), Parts> {
         let mut place = self.parts();
         // In this order: a command that is not seen here finds the queue asleep, and waits for the lock.
         self.asleep.store(true, Ordering::SeqCst);
@@ -75,7 +81,7 @@ impl Dormancy {
         Err(parts)
     }
 
-    fn parts(&self) -> MutexGuard<'_, Option<Box<Parts>>> {
+    fn parts(&self) -> MutexGuard<'_, Option<Parts>> {
         // Each change is one step: a panic elsewhere leaves nothing half done.
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }

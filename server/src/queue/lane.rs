@@ -289,11 +289,12 @@ impl Lane {
         if self.bytes <= limit {
             return Vec::new();
         }
-        if self.tail.is_empty() && self.head.len() > QUEUE_HEAD_MESSAGES {
-            self.tail = self.head.split_off(QUEUE_HEAD_MESSAGES);
-        } else if self.tail.is_empty() && self.head.len() > 1 {
-            // Few and large: keep the next one to deliver.
-            self.tail = self.head.split_off(1);
+        // Few and large: keep the next one to deliver.
+        let stays = if self.head.len() > QUEUE_HEAD_MESSAGES { QUEUE_HEAD_MESSAGES } else { 1 };
+        if self.tail.is_empty() && self.head.len() > stays {
+            self.tail = self.head.split_off(stays);
+            // It has had room for all of them, and is not to be that long again.
+            self.head.shrink_to_fit();
         }
         let mut unstored = Vec::new();
         // Half of the limit, so that paging runs once in a while and not once a message.
@@ -314,7 +315,10 @@ impl Lane {
             }
             excess = excess.saturating_sub(entry.cost());
         }
-        for entry in self.tail.drain(..leaving).collect::<Vec<_>>() {
+        for _ in 0..leaving {
+            let Some(entry) = self.tail.pop_front() else {
+                break;
+            };
             self.count_out(&entry);
             self.page(entry.id, entry.mark, body_len(&entry.message));
         }

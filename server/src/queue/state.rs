@@ -109,6 +109,15 @@ pub(crate) struct Residue {
 }
 
 impl Residue {
+    /// Whether there is anything to remember.
+    pub(super) fn is_anything(&self) -> bool {
+        let Residue { delivered_to, numbers_from, counts, sequences } = self;
+        *delivered_to > 0
+            || *numbers_from > 0
+            || *counts != Counts::default()
+            || sequences.is_some()
+    }
+
     /// What numbering publishers have sent.
     pub(crate) fn publisher_counts(&self) -> sequences::Counts {
         self.sequences.as_ref().map(|sequences| sequences.totals()).unwrap_or_default()

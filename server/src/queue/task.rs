@@ -46,19 +46,18 @@ pub(crate) fn start(
     let queue = Arc::new(handle(Inbox { ordered, feedback }, Arc::default()));
     let parts = Parts {
         queue: Arc::downgrade(&queue),
-        storage,
         vhost,
         ordered: ordered_commands,
         feedback: feedback_commands,
         has_paged_out: false,
-        residue: Residue::default(),
+        residue: None,
     };
     let state = State::new(rules, backlog, clock::now_ms());
     if state.has_nothing_to_do() {
         // Nobody knows the queue yet: nothing can have come.
-        queue.dormancy.sleep(Box::new(parts)).ok();
+        queue.dormancy.sleep(parts).ok();
     } else {
-        tokio::spawn(Box::new(Task::new(&queue, parts, state)).run());
+        tokio::spawn(Box::new(Task::new(&queue, parts, storage, state)).run());
     }
     queue
 }
@@ -103,7 +102,7 @@ enum End {
 }
 
 impl Task {
-    fn new(queue: &Arc<Queue>, parts: Parts, state: State) -> Task {
+    fn new(queue: &Arc<Queue>, parts: Parts, storage: Storage, state: State) -> Task {
         Task {
             id: queue.id,
             name: Arc::clone(&queue.name),
@@ -111,7 +110,7 @@ impl Task {
             queue: parts.queue,
             state,
             flow: Arc::clone(&queue.flow),
-            storage: parts.storage,
+            storage,
             vhost: parts.vhost,
             ordered: parts.ordered,
             feedback: parts.feedback,
@@ -126,13 +125,14 @@ impl Task {
         }
     }
 
-    /// The task of a queue that had nothing to do; none if nobody has the queue any more.
+    /// The task of a queue that had nothing to do; none if nobody has the queue or its vhost any more.
     pub(super) fn from_parts(mut parts: Parts) -> Option<Box<Task>> {
         let queue = parts.queue.upgrade()?;
-        let residue = std::mem::take(&mut parts.residue);
+        let storage = parts.vhost.upgrade()?.storage.clone();
+        let residue = parts.residue.take().map(|residue| *residue).unwrap_or_default();
         let rules = queue.rules.load().as_ref().clone();
         let state = State::resumed(rules, residue, clock::now_ms());
-        Some(Box::new(Task::new(&queue, parts, state)))
+        Some(Box::new(Task::new(&queue, parts, storage, state)))
     }
 
     /// Boxed by the caller: as an argument of its own future it would take its size twice.
@@ -207,12 +207,11 @@ impl Task {
         let Task { queue: weak, state, storage, vhost, ordered, feedback, has_paged_out, .. } =
             *self;
         storage.memory_changed(self.counted_memory, 0);
-        let residue = state.into_residue();
-        let parts =
-            Parts { queue: weak, storage, vhost, ordered, feedback, has_paged_out, residue };
-        match queue.dormancy.sleep(Box::new(parts)) {
+        let residue = Some(state.into_residue()).filter(Residue::is_anything).map(Box::new);
+        let parts = Parts { queue: weak, vhost, ordered, feedback, has_paged_out, residue };
+        match queue.dormancy.sleep(parts) {
             Ok(()) => Ok(()),
-            Err(parts) => match Task::from_parts(*parts) {
+            Err(parts) => match Task::from_parts(parts) {
                 Some(task) => Err(task),
                 None => Ok(()),
             },

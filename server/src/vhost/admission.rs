@@ -42,7 +42,8 @@ pub(crate) async fn admit<'a>(
     if gated.is_empty() {
         return admission;
     }
-    admission.pass_gates(&gated).await;
+    // Boxed: few messages are asked for, and its future would be part of every connection's.
+    Box::pin(admission.pass_gates(&gated)).await;
     for outgoing in &mut gated {
         admission.decide(vhost, outgoing);
     }

@@ -22,7 +22,8 @@ pub(crate) struct Gate {
     pub(crate) id: u64,
     /// Whether it refuses what is over the length limit.
     refuses: AtomicBool,
-    deduplication: Option<Deduplication>,
+    /// Boxed: most have none.
+    deduplication: Option<Box<Deduplication>>,
     /// For those that deduplicate nothing: whose turn it is.
     turn: OnceLock<Arc<Mutex<Option<Dedup>>>>,
     duplicates: AtomicU64,
@@ -92,7 +93,7 @@ impl Gate {
         Gate {
             id,
             refuses: AtomicBool::new(false),
-            deduplication,
+            deduplication: deduplication.map(Box::new),
             turn,
             duplicates: AtomicU64::new(0),
         }
@@ -108,7 +109,7 @@ impl Gate {
     }
 
     pub(crate) fn deduplication(&self) -> Option<&Deduplication> {
-        self.deduplication.as_ref()
+        self.deduplication.as_deref()
     }
 
     /// Whether there is anything to decide.

@@ -45,7 +45,8 @@ pub(crate) struct Topology {
     /// Counts changes: what was derived from an older topology is void.
     pub(crate) version: u64,
     pub(crate) graph: Graph,
-    pub(crate) queues: imbl::HashMap<Name, Arc<Queue>>,
+    /// Ordered, since a hash map of imbl takes three to five times the room, depending on how many there are.
+    pub(crate) queues: imbl::OrdMap<Name, Arc<Queue>>,
     /// By exchange: the queues that keep messages for delayed and recent-history exchanges.
     pub(crate) keepers: imbl::HashMap<Name, Arc<Queue>>,
     /// The gates of exchanges that know duplicates.

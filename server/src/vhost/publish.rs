@@ -114,6 +114,17 @@ impl Router {
         self.last.route.as_ref()
     }
 
+    /// Lets go of what is outdated: a connection that publishes nothing must not keep an old topology alive.
+    pub(crate) fn refresh(&mut self) {
+        self.publisher.current();
+        let version = self.topology.load().version;
+        if version != self.version {
+            self.known.clear();
+            self.last.route = None;
+            self.version = version;
+        }
+    }
+
     /// The queues for a message. Refuses as RabbitMQ does: no permission, no such exchange, an internal one.
     pub(crate) fn route(
         &mut self,

@@ -165,6 +165,8 @@ impl Vhost {
         let rules = definition.rules(&policy);
         let Definition { id, name, durable, auto_delete, kind, keeps, owner, arguments } =
             definition;
+        let has_arguments = !arguments.inner().is_empty();
+        let arguments = if has_arguments { arguments } else { Arc::clone(&NO_ARGUMENTS) };
         let stored = durable && owner.is_none();
         let gate = queue_gate(id, &arguments, stored, keys);
         gate.set_refuses(rules.overflow != Overflow::DropHead);
@@ -283,6 +285,7 @@ impl Definition {
 /// Most queues have no arguments and follow no policy: they share what says so.
 static PLAIN_RULES: LazyLock<Arc<Rules>> = LazyLock::new(Arc::default);
 static NO_POLICY: LazyLock<Arc<Effective>> = LazyLock::new(Arc::default);
+static NO_ARGUMENTS: LazyLock<Arc<FieldTable>> = LazyLock::new(Arc::default);
 
 fn shared<T: PartialEq>(value: T, plain: &Arc<T>) -> Arc<T> {
     if value == **plain { Arc::clone(plain) } else { Arc::new(value) }
