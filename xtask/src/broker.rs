@@ -8,6 +8,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::command::describe;
 use crate::paths;
 
 /// A running Leveret with a data directory of its own; stopped, and its data removed, when dropped.
@@ -26,16 +27,30 @@ impl Leveret {
     /// # Errors
     /// When it ends before its ready line.
     pub(crate) fn start() -> Result<Self> {
+        Self::launch(Command::new(paths::leveret()))
+    }
+
+    /// The same on some cores only, listed as `taskset` has them: `0,1`.
+    ///
+    /// # Errors
+    /// As [`Leveret::start`], and where there is no `taskset`.
+    pub(crate) fn start_on_cores(cores: &str) -> Result<Self> {
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", cores]).arg(paths::leveret());
+        Self::launch(command)
+    }
+
+    fn launch(mut command: Command) -> Result<Self> {
         // Beside the build, since a temporary directory in memory would flatter the measurements.
         let data = tempfile::TempDir::new_in(paths::target())?;
-        let mut child = Command::new(paths::leveret())
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"])
             .args(["--log", "error", "--data"])
             .arg(data.path().join("data"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot run {}", paths::leveret().display()))?;
+            .with_context(|| format!("cannot run {}", describe(&command)))?;
         let mut lines = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
         let (address, http) = lines
             .by_ref()
@@ -60,7 +75,7 @@ impl Drop for Leveret {
 }
 
 /// The first address that the ready line names after `scheme`.
-fn after(scheme: &str, line: &str) -> Option<SocketAddr> {
+pub(crate) fn after(scheme: &str, line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once(scheme)?;
     rest.split([';', ',', ' ', '/']).next()?.parse().ok()
 }

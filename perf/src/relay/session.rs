@@ -77,26 +77,30 @@ impl<'a> Session<'a> {
     }
 
     fn on_frame(&mut self, frame: Frame<'_>) -> Result<(), Error> {
-        match (frame.kind, frames::published_names(frame.payload)) {
-            (METHOD, Some(names)) => {
-                if names != self.names {
-                    self.relay()?;
-                    self.names = names.to_vec();
-                }
-                self.batch.begin(names)
-            }
-            (METHOD, None) => match parse_frame(frame.bytes) {
-                Ok((_, AMQPFrame::Method(on_channel, method))) => {
-                    // Its answer says that all before it was done.
-                    self.relay()?;
-                    self.on_method(on_channel, method)
-                }
-                _ => Err(Error::Protocol("a method that cannot be decoded".to_owned())),
-            },
-            (HEADER, _) => self.batch.header(frame),
-            (BODY, _) => self.batch.body(frame),
+        match frame.kind {
+            METHOD => self.on_method_frame(frame),
+            HEADER => self.batch.header(frame),
+            BODY => self.batch.body(frame),
             // A heartbeat, which asks for nothing.
             _ => Ok(()),
+        }
+    }
+
+    fn on_method_frame(&mut self, frame: Frame<'_>) -> Result<(), Error> {
+        if let Some(names) = frames::published_names(frame.payload) {
+            if names != self.names {
+                self.relay()?;
+                self.names = names.to_vec();
+            }
+            return self.batch.begin(names);
+        }
+        match parse_frame(frame.bytes) {
+            Ok((_, AMQPFrame::Method(on_channel, method))) => {
+                // Its answer says that all before it was done.
+                self.relay()?;
+                self.on_method(on_channel, method)
+            }
+            _ => Err(Error::Protocol("a method that cannot be decoded".to_owned())),
         }
     }
 
