@@ -9,14 +9,14 @@ mod rows;
 mod subject;
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use self::results::{Measured, Session};
 use self::rows::Row;
 use self::subject::Subject;
+use crate::broker::build;
 use crate::command::say;
 use crate::{paths, reference};
 
@@ -113,16 +113,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
 }
 
-fn build() -> Result<()> {
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--bin", "leveret", "--locked"])
-        .current_dir(paths::workspace())
-        .status()?;
-    ensure!(status.success(), "the release build failed");
-    Ok(())
-}
-
-fn write(session: &Session, folder: &std::path::Path) -> Result<()> {
+fn write(session: &Session, folder: &Path) -> Result<()> {
     let json = serde_json::to_string_pretty(&session.json())? + "\n";
     for (name, text) in [("benchmark.json", json), ("benchmark.svg", picture::draw(session))] {
         let path = folder.join(name);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command::describe;
@@ -30,14 +30,13 @@ impl Leveret {
         Self::launch(Command::new(paths::leveret()))
     }
 
-    /// The same on some cores only, listed as `taskset` has them: `0,1`.
+    /// The same under a program that runs another one in its own process, as `taskset` and `valgrind` do.
     ///
     /// # Errors
-    /// As [`Leveret::start`], and where there is no `taskset`.
-    pub(crate) fn start_on_cores(cores: &str) -> Result<Self> {
-        let mut command = Command::new("taskset");
-        command.args(["--cpu-list", cores]).arg(paths::leveret());
-        Self::launch(command)
+    /// As [`Leveret::start`], and where there is no such program.
+    pub(crate) fn start_under(mut wrapper: Command) -> Result<Self> {
+        wrapper.arg(paths::leveret());
+        Self::launch(wrapper)
     }
 
     fn launch(mut command: Command) -> Result<Self> {
@@ -72,6 +71,19 @@ impl Drop for Leveret {
     fn drop(&mut self) {
         stop(&mut self.child);
     }
+}
+
+/// Makes the release build.
+///
+/// # Errors
+/// When it does not compile.
+pub(crate) fn build() -> Result<()> {
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--bin", "leveret", "--locked"])
+        .current_dir(paths::workspace())
+        .status()?;
+    ensure!(status.success(), "the release build failed");
+    Ok(())
 }
 
 /// The first address that the ready line names after `scheme`.

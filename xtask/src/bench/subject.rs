@@ -62,8 +62,8 @@ impl Subject {
     pub(super) fn start(self, rabbitmq: Option<&Path>) -> Result<Running> {
         Ok(match self {
             Self::Leveret => Running::Leveret(Leveret::start()?),
-            Self::LeveretOneCore => Running::Leveret(Leveret::start_on_cores("0")?),
-            Self::LeveretTwoCores => Running::Leveret(Leveret::start_on_cores("0,1")?),
+            Self::LeveretOneCore => Running::Leveret(on_cores("0")?),
+            Self::LeveretTwoCores => Running::Leveret(on_cores("0,1")?),
             Self::Rabbitmq => {
                 let root = rabbitmq.context("RabbitMQ is not installed")?;
                 Running::Reference(Reference::start(root)?)
@@ -71,6 +71,13 @@ impl Subject {
             Self::Relay => relay()?,
         })
     }
+}
+
+/// Starts Leveret on some cores only, listed as `taskset` has them.
+fn on_cores(cores: &str) -> Result<Leveret> {
+    let mut taskset = Command::new("taskset");
+    taskset.args(["--cpu-list", cores]);
+    Leveret::start_under(taskset)
 }
 
 /// Starts the relay, and waits until it listens.
