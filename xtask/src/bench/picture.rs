@@ -10,7 +10,9 @@ use super::subject::Subject;
 const WIDTH: f64 = 960.0;
 /// Where bars begin, and the longest they get; what is left is for their values.
 const BARS_AT: f64 = 300.0;
-const BAR_MAX: f64 = 430.0;
+const BAR_MAX: f64 = 410.0;
+/// Characters of a title that fit beside the bars.
+const TITLE_LEN_MAX: usize = 41;
 const BAR_HEIGHT: f64 = 15.0;
 const GROUP_GAP: f64 = 14.0;
 
@@ -42,7 +44,7 @@ struct Panel {
     groups: &'static [(&'static str, &'static str, &'static str)],
 }
 
-const PANELS: [Panel; 3] = [
+const PANELS: [Panel; 4] = [
     Panel {
         title: "Messages a second, logarithmic (longer is better)",
         groups: &[
@@ -64,6 +66,16 @@ const PANELS: [Panel; 3] = [
             ("H", "confirm p99 ms", "to the confirm, 99 %"),
             ("H", "end to end p50 ms", "to the consumer, median"),
             ("H", "end to end p99 ms", "to the consumer, 99 %"),
+        ],
+    },
+    Panel {
+        title: "Microseconds of the broker's CPU for a message, logarithmic (shorter is better)",
+        groups: &[
+            ("A", "broker CPU us/message", ""),
+            ("B", "broker CPU us/message", ""),
+            ("C", "broker CPU us/message", ""),
+            ("D", "broker CPU us/message", ""),
+            ("F", "broker CPU us/message", "a publish and ten deliveries"),
         ],
     },
     Panel {
@@ -121,6 +133,12 @@ impl<'a> Group<'a> {
             .collect();
         (!bars.is_empty()).then_some(Self { measured, figure, note, bars })
     }
+
+    /// What it takes: the bars, or beside them its name and the lines of its title.
+    fn height(&self) -> f64 {
+        let rows = self.bars.len().max(1 + lines(&self.measured.row.title).len());
+        rows as f64 * BAR_HEIGHT + GROUP_GAP
+    }
 }
 
 /// Draws a panel from `y` on, and returns where it ends.
@@ -132,8 +150,7 @@ fn draw_panel(body: &mut String, mut y: f64, title: &str, groups: &[Group<'_>]) 
     y += 24.0;
     text(body, 20.0, y, "head", title);
     y += 22.0;
-    let bars: usize = groups.iter().map(|group| group.bars.len()).sum();
-    let inside = bars as f64 * BAR_HEIGHT + groups.len() as f64 * GROUP_GAP;
+    let inside: f64 = groups.iter().map(Group::height).sum();
     let mut power = low;
     while power <= high {
         let (value, x) = (10_f64.powf(power), BARS_AT + length(10_f64.powf(power)));
@@ -148,7 +165,7 @@ fn draw_panel(body: &mut String, mut y: f64, title: &str, groups: &[Group<'_>]) 
     y += GROUP_GAP;
     for group in groups {
         draw_group(body, y, group, length);
-        y += group.bars.len() as f64 * BAR_HEIGHT + GROUP_GAP;
+        y += group.height();
     }
     y
 }
@@ -157,18 +174,8 @@ fn draw_group(body: &mut String, y: f64, group: &Group<'_>, length: impl Fn(f64)
     let (row, note) = (&group.measured.row, group.note);
     let name = format!("{}{}{note}", row.name, if note.is_empty() { "" } else { ": " });
     text(body, 20.0, y + 12.0, "name", &name);
-    // The title in lines that fit beside the bars.
-    let mut line = String::new();
-    let mut lines = Vec::new();
-    for word in row.title.split(' ') {
-        if line.len() + word.len() > 42 {
-            lines.push(std::mem::take(&mut line));
-        }
-        line = format!("{line}{}{word}", if line.is_empty() { "" } else { " " });
-    }
-    lines.push(line);
-    for (index, line) in lines.iter().enumerate() {
-        text(body, 20.0, y + 27.0 + 14.0 * index as f64, "soft", line);
+    for (index, line) in lines(&row.title).iter().enumerate() {
+        text(body, 20.0, y + 12.0 + (index as f64 + 1.0) * BAR_HEIGHT, "soft", line);
     }
     for (index, (subject, value)) in group.bars.iter().enumerate() {
         let (class, top) = (class(*subject), y + index as f64 * BAR_HEIGHT);
@@ -182,6 +189,22 @@ fn draw_group(body: &mut String, y: f64, group: &Group<'_>, length: impl Fn(f64)
         let label = format!("{} {}{}", subject.name(), short(*value), advantage(group, *subject));
         text(body, BARS_AT + width + 6.0, top + 11.0, "", &label);
     }
+}
+
+/// A title in lines that fit beside the bars.
+fn lines(title: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in title.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + 1 + word.len() <= TITLE_LEN_MAX => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// At Leveret's bar, how it compares with RabbitMQ's.
