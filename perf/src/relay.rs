@@ -38,7 +38,7 @@ fn serve(listener: &TcpListener) -> Result<(), Error> {
         let connection = move || {
             if let Err(error) = converse(stream, &topology) {
                 // Without standard error there is nobody to tell.
-                let _nobody = writeln!(io::stderr(), "relay: {peer}: {error}");
+                let _nobody = writeln!(io::stderr(), "relay: {peer}: {}", words(&error));
             }
         };
         thread::Builder::new().stack_size(STACK_BYTES).spawn(connection)?;
@@ -52,6 +52,14 @@ fn converse(stream: TcpStream, topology: &Topology) -> Result<(), Error> {
     let ended = session.run(stream);
     session.leave();
     ended
+}
+
+/// What went wrong, seen from this side: an error of this tool takes the other one for a broker.
+fn words(error: &Error) -> String {
+    match error {
+        Error::Protocol(what) => format!("not valid here: {what}"),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,10 @@ use crate::topology::{Removed, Topology};
 pub fn run(args: Args) -> ExitCode {
     let json = args.json;
     let outcome = match args.relay {
-        Some(address) => relay::run(address).map(|()| 0),
+        Some(address) => {
+            raise_file_limit();
+            relay::run(address).map(|()| 0)
+        }
         None => measure(args).and_then(|report| print(&report, json).map(|()| report.status())),
     };
     match outcome {
