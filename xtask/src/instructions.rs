@@ -98,7 +98,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 pub(crate) fn compare() -> Result<()> {
     let recorded = fs::read_to_string(record())?;
     // Another compiler makes other code, which says nothing about ours.
-    let comparable = recorded.lines().any(|line| line == compiler().unwrap_or_default());
+    let compiler = compiler()?;
+    let comparable = recorded.lines().any(|line| line == compiler);
+    if !comparable {
+        say(format_args!("recorded with another compiler than {compiler}: shown, not judged"));
+    }
     let mut grown = Vec::new();
     for load in &LOADS {
         let (now, before) = (count(load)?, recorded_count(&recorded, load.name));
