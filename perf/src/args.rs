@@ -135,7 +135,14 @@ pub struct Args {
         value_name = "ADDR:PORT",
         num_args = 0..=1,
         default_missing_value = "127.0.0.1:5672",
-        exclusive = true,
+        conflicts_with_all = [
+            "scenario",
+            "publishers",
+            "consumers",
+            "messages",
+            "connections_only",
+            "declare_only",
+        ],
         help_heading = "Run"
     )]
     pub relay: Option<SocketAddr>,
@@ -192,5 +199,34 @@ fn seconds(text: &str) -> Result<Duration, String> {
         // A year: far past any use, and far from where adding it to a clock overflows.
         Ok(duration) if seconds <= 31_536_000.0 => Ok(duration),
         _ => Err("expected 0 to 31536000 seconds".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    /// A program with these options.
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn relay(words: &[&str]) -> Result<Option<SocketAddr>, clap::Error> {
+        Program::try_parse_from([&["perf"], words].concat()).map(|program| program.args.relay)
+    }
+
+    #[test]
+    fn a_relay_has_an_address_of_its_own_and_no_load() {
+        let address = |text: &str| Some(text.parse().unwrap());
+        assert_eq!(relay(&[]).unwrap(), None);
+        assert_eq!(relay(&["--relay"]).unwrap(), address("127.0.0.1:5672"));
+        assert_eq!(relay(&["--relay", "127.0.0.1:0"]).unwrap(), address("127.0.0.1:0"));
+        // Which may come from the environment.
+        assert!(relay(&["--relay", "--uri", "amqp://elsewhere"]).is_ok());
+        assert!(relay(&["--relay", "--scenario", "A"]).is_err());
     }
 }
