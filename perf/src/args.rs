@@ -1,5 +1,6 @@
 //! The options of `leveret perf`, as clap shows and parses them. `plan` turns them into what is run.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::scenario::Scenario;
@@ -17,6 +18,7 @@ Examples:
   leveret perf --drain --messages 1000000 --durable --persistent --confirms 1000
                                                     fill a queue, then empty it
   leveret perf --connections-only 5000 --duration 60
+  leveret perf --relay                              the limit: what the sockets and this tool alone reach
   leveret perf --uri amqp://joe:secret@mq.example:5672/shop --json > result.json
 
 Scenarios (any option given besides one overrides it):
@@ -125,6 +127,25 @@ pub struct Args {
     /// Only declare and bind the queues, and delete them
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Run")]
     pub declare_only: Option<bool>,
+    /// Instead of a load, be the limit for brokers on this machine: a relay on this address, by
+    /// default 127.0.0.1:5672, that copies each publish into a delivery, confirms it at once and
+    /// stores nothing. Serves this tool only, without a check of user or topology, until it is stopped
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        num_args = 0..=1,
+        default_missing_value = "127.0.0.1:5672",
+        conflicts_with_all = [
+            "scenario",
+            "publishers",
+            "consumers",
+            "messages",
+            "connections_only",
+            "declare_only",
+        ],
+        help_heading = "Run"
+    )]
+    pub relay: Option<SocketAddr>,
     /// Give up when nothing was published, confirmed or delivered for this long
     #[arg(long, value_name = "SECS", value_parser = seconds, default_value = "15", help_heading = "Run")]
     pub timeout: Option<Duration>,
@@ -178,5 +199,34 @@ fn seconds(text: &str) -> Result<Duration, String> {
         // A year: far past any use, and far from where adding it to a clock overflows.
         Ok(duration) if seconds <= 31_536_000.0 => Ok(duration),
         _ => Err("expected 0 to 31536000 seconds".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    /// A program with these options.
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn relay(words: &[&str]) -> Result<Option<SocketAddr>, clap::Error> {
+        Program::try_parse_from([&["perf"], words].concat()).map(|program| program.args.relay)
+    }
+
+    #[test]
+    fn a_relay_has_an_address_of_its_own_and_no_load() {
+        let address = |text: &str| Some(text.parse().unwrap());
+        assert_eq!(relay(&[]).unwrap(), None);
+        assert_eq!(relay(&["--relay"]).unwrap(), address("127.0.0.1:5672"));
+        assert_eq!(relay(&["--relay", "127.0.0.1:0"]).unwrap(), address("127.0.0.1:0"));
+        // Which may come from the environment.
+        assert!(relay(&["--relay", "--uri", "amqp://elsewhere"]).is_ok());
+        assert!(relay(&["--relay", "--scenario", "A"]).is_err());
     }
 }

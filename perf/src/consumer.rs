@@ -12,7 +12,7 @@ use crate::frames::{self, BODY, Frame, HEADER, METHOD, Method};
 use crate::handshake;
 use crate::latency::Latency;
 use crate::ledger::{Order, Run};
-use crate::link::{self, CHANNEL, Link, Notice, Output};
+use crate::link::{self, CHANNEL, CONSUMER_TAG, Link, Notice, Output};
 use crate::shared::{Phase, Shared};
 use crate::stamp::Stamp;
 
@@ -119,7 +119,7 @@ impl Consumer {
         let plan = &self.intake.shared.plan;
         let consume = basic::Consume {
             queue: plan.queue_of(self.id).into(),
-            consumer_tag: "perf".into(),
+            consumer_tag: CONSUMER_TAG.into(),
             no_ack: plan.auto_ack,
             ..Default::default()
         };

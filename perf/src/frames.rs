@@ -5,7 +5,7 @@ use crate::error::Error;
 
 /// Bytes before a frame's payload: type, channel, size.
 const HEAD: usize = 7;
-const END: u8 = 0xCE;
+pub(crate) const END: u8 = 0xCE;
 /// What a connection needs until it carries load; `grow` makes room for that.
 const FIRST_CAPACITY: usize = 4 * 1024;
 
@@ -140,6 +140,22 @@ pub(crate) fn body_size(payload: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*size))
 }
 
+/// The exchange and the routing key of a `basic.publish`, as its two short strings; `None` for any other payload.
+pub(crate) fn published_names(payload: &[u8]) -> Option<&[u8]> {
+    // Class and method, a reserved number, the names, the flags.
+    let (_flags, names) = payload.strip_prefix(&[0, 60, 0, 40])?.get(2..)?.split_last()?;
+    Some(names)
+}
+
+/// Exchange and routing key out of `names`, if they are two short strings of text.
+pub(crate) fn split_names(names: &[u8]) -> Option<(&str, &str)> {
+    let (exchange_len, rest) = names.split_first()?;
+    let (exchange, rest) = rest.split_at_checked(usize::from(*exchange_len))?;
+    let (key_len, key) = rest.split_first()?;
+    let whole = key.len() == usize::from(*key_len);
+    whole.then_some((str::from_utf8(exchange).ok()?, str::from_utf8(key).ok()?))
+}
+
 /// Appends a `basic.ack` frame for channel 1.
 pub(crate) fn push_ack(output: &mut Vec<u8>, tag: u64, multiple: bool) {
     output.extend_from_slice(&[METHOD, 0, 1, 0, 0, 0, 13, 0, 60, 0, 80]);
@@ -225,10 +241,27 @@ mod tests {
         }
 
         #[test]
+        fn names_are_read_as_amq_protocol_writes_them(
+            exchange in "[a-zé]{0,60}", key in "[a-z.]{0,255}", mandatory: bool,
+        ) {
+            let publish = basic::Publish {
+                exchange: exchange.as_str().into(),
+                routing_key: key.as_str().into(),
+                mandatory,
+                immediate: false,
+            };
+            let bytes = encode_method(basic::AMQPMethod::Publish(publish));
+            let names = published_names(&bytes[HEAD..bytes.len() - 1]).unwrap();
+            prop_assert_eq!(split_names(names), Some((exchange.as_str(), key.as_str())));
+        }
+
+        #[test]
         fn arbitrary_bytes_are_refused_or_waited_for(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = read(&bytes, 64);
             let _ = method(&bytes);
             let _ = body_size(&bytes);
+            let _ = published_names(&bytes).and_then(split_names);
+            let _ = split_names(&bytes);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::uri::Uri;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// RabbitMQ's default, and the most this tool asks for.
-const FRAME_MAX: u32 = 131_072;
+pub(crate) const FRAME_MAX: u32 = 131_072;
 
 /// Connects, logs in and opens channel 1. Heartbeats are negotiated off: the runs are short, and a
 /// broker that stalls must show up as a stall.

@@ -26,6 +26,7 @@ mod plan;
 mod process;
 mod progress;
 mod publisher;
+mod relay;
 mod report;
 mod run;
 mod scenario;

@@ -15,6 +15,9 @@ use crate::frames::{BODY, Frame, HEADER, Input, METHOD};
 /// The only channel a connection of this tool opens.
 pub(crate) const CHANNEL: u16 = 1;
 
+/// The tag of every consumer of this tool; a connection has one at most.
+pub(crate) const CONSUMER_TAG: &str = "perf";
+
 /// How long a synchronous method may take to be answered. Long, because a broker under full load
 /// answers after everything that was sent before.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);

@@ -15,7 +15,7 @@ use crate::stamp::STAMP_LEN;
 use crate::uri::Uri;
 
 /// RabbitMQ's own limit on a message.
-const MAX_SIZE: usize = 512 * 1024 * 1024;
+pub(crate) const MAX_SIZE: usize = 512 * 1024 * 1024;
 const MAX_WORKERS: u16 = 10_000;
 const MAX_QUEUES: u32 = 1_000_000;
 

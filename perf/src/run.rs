@@ -12,6 +12,7 @@ use crate::idle;
 use crate::latency::Latency;
 use crate::load;
 use crate::plan::{Mode, Plan};
+use crate::relay;
 use crate::report::{Percentiles, Report, Steps, grouped};
 use crate::shared::Shared;
 use crate::summary::{self, per_second};
@@ -24,7 +25,14 @@ use crate::topology::{Removed, Topology};
 /// Starts event loops of its own, so it must not be called from within a tokio runtime.
 pub fn run(args: Args) -> ExitCode {
     let json = args.json;
-    match measure(args).and_then(|report| print(&report, json).map(|()| report.status())) {
+    let outcome = match args.relay {
+        Some(address) => {
+            raise_file_limit();
+            relay::run(address).map(|()| 0)
+        }
+        None => measure(args).and_then(|report| print(&report, json).map(|()| report.status())),
+    };
+    match outcome {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             // Without standard error there is nobody to tell.

@@ -1,8 +1,8 @@
-//! Whole runs against a relay in this process: what the tool reports about a broker that keeps its
+//! Whole runs against a broker in this process: what the tool reports about a broker that keeps its
 //! promises, and about one that does not.
 
 #[cfg(test)]
-mod relay;
+mod broker;
 
 #[cfg(test)]
 mod tests {
@@ -10,12 +10,12 @@ mod tests {
 
     use leveret_perf::{Args, Error, ExchangeKind, Report, Verification, measure};
 
-    use super::relay::{Faults, Relay};
+    use super::broker::{Broker, Faults};
 
     /// Options for `messages` messages of each publisher.
-    fn args(relay: &Relay, messages: u64) -> Args {
+    fn args(broker: &Broker, messages: u64) -> Args {
         Args {
-            uri: Some(relay.uri()),
+            uri: Some(broker.uri()),
             messages: Some(messages),
             quiet: true,
             timeout: Some(Duration::from_millis(400)),
@@ -29,87 +29,87 @@ mod tests {
         (report, verification)
     }
 
-    /// Runs 1,000 confirmed messages against a relay with faults.
+    /// Runs 1,000 confirmed messages against a broker with faults.
     fn run_faulty(faults: Faults) -> (Report, Verification) {
-        let relay = Relay::start(faults);
-        run(Args { confirms: Some(50), ..args(&relay, 1_000) })
+        let broker = Broker::start(faults);
+        run(Args { confirms: Some(50), ..args(&broker, 1_000) })
     }
 
     #[test]
     fn everything_is_confirmed_delivered_and_acknowledged() {
-        let relay = Relay::start(Faults::default());
-        let args = Args { confirms: Some(100), ack_every: Some(7), ..args(&relay, 10_000) };
+        let broker = Broker::start(Faults::default());
+        let args = Args { confirms: Some(100), ack_every: Some(7), ..args(&broker, 10_000) };
         let (report, found) = run(args);
         assert_eq!(report.status(), 0, "{report:?}");
-        assert_eq!(report.broker, "Relay");
+        assert_eq!(report.broker, "Broker");
         for rate in [report.published, report.confirmed, report.delivered] {
             assert_eq!(rate.unwrap().total, 10_000);
         }
         let expected = Verification { complete: true, expected: 10_000, ..Default::default() };
         assert_eq!(found, expected);
         assert!(report.confirm_latency.is_some() && report.end_to_end_latency.is_some());
-        assert_eq!(relay.acknowledged(), (10_000, 10_000));
+        assert_eq!(broker.acknowledged(), (10_000, 10_000));
     }
 
     #[test]
     fn without_confirms_everything_published_is_still_awaited() {
-        let relay = Relay::start(Faults::default());
-        let (report, found) = run(Args { auto_ack: Some(true), ..args(&relay, 20_000) });
+        let broker = Broker::start(Faults::default());
+        let (report, found) = run(Args { auto_ack: Some(true), ..args(&broker, 20_000) });
         assert_eq!((report.status(), found.expected), (0, 20_000));
         assert!(report.confirmed.is_none() && report.confirm_latency.is_none());
-        assert_eq!(relay.acknowledged(), (0, 0));
+        assert_eq!(broker.acknowledged(), (0, 0));
     }
 
     #[test]
     fn bodies_above_frame_max_are_split_and_put_together() {
-        let relay = Relay::start(Faults { frame_max: Some(8_192), ..Faults::default() });
-        let (report, found) = run(Args { size: Some(100_000), ..args(&relay, 30) });
+        let broker = Broker::start(Faults { frame_max: Some(8_192), ..Faults::default() });
+        let (report, found) = run(Args { size: Some(100_000), ..args(&broker, 30) });
         assert_eq!((report.status(), found.expected), (0, 30));
     }
 
     #[test]
     fn fan_out_expects_every_message_from_every_queue() {
-        let relay = Relay::start(Faults::default());
+        let broker = Broker::start(Faults::default());
         let (report, found) = run(Args {
             kind: Some(ExchangeKind::Fanout),
             queues: Some(3),
             consumers: Some(3),
             publishers: Some(2),
             confirms: Some(10),
-            ..args(&relay, 500)
+            ..args(&broker, 500)
         });
         assert_eq!((report.status(), found.expected), (0, 3 * 2 * 500));
     }
 
     #[test]
     fn consumers_of_one_queue_share_its_messages() {
-        let relay = Relay::start(Faults::default());
+        let broker = Broker::start(Faults::default());
         let (report, found) =
-            run(Args { publishers: Some(3), consumers: Some(4), ..args(&relay, 2_000) });
+            run(Args { publishers: Some(3), consumers: Some(4), ..args(&broker, 2_000) });
         assert_eq!((report.status(), found.expected), (0, 6_000));
     }
 
     #[test]
     fn publishers_and_consumers_take_queues_round_robin() {
-        let relay = Relay::start(Faults::default());
+        let broker = Broker::start(Faults::default());
         let (report, found) = run(Args {
             queues: Some(3),
             publishers: Some(5),
             consumers: Some(3),
             confirms: Some(10),
-            ..args(&relay, 300)
+            ..args(&broker, 300)
         });
         assert_eq!((report.status(), found.expected), (0, 1_500));
     }
 
     #[test]
     fn a_drain_consumes_only_what_is_already_published() {
-        let relay = Relay::start(Faults::default());
+        let broker = Broker::start(Faults::default());
         let (report, found) = run(Args {
             drain: Some(true),
             auto_ack: Some(true),
             confirms: Some(1_000),
-            ..args(&relay, 5_000)
+            ..args(&broker, 5_000)
         });
         assert_eq!((report.status(), found.expected), (0, 5_000));
         assert!(report.end_to_end_latency.is_none(), "how long it lay there is no latency");
@@ -117,17 +117,20 @@ mod tests {
 
     #[test]
     fn bindings_that_do_not_match_get_nothing() {
-        let relay = Relay::start(Faults::default());
-        let (report, found) =
-            run(Args { kind: Some(ExchangeKind::Topic), bindings: Some(300), ..args(&relay, 100) });
+        let broker = Broker::start(Faults::default());
+        let (report, found) = run(Args {
+            kind: Some(ExchangeKind::Topic),
+            bindings: Some(300),
+            ..args(&broker, 100)
+        });
         assert_eq!((report.status(), found.misrouted), (0, 0));
-        assert_eq!(relay.queues(), []);
+        assert_eq!(broker.queues(), []);
     }
 
     #[test]
     fn a_rate_is_kept_without_anything_coming_from_the_broker() {
-        let relay = Relay::start(Faults::default());
-        let (report, _) = run(Args { rate: Some(2_000), consumers: Some(0), ..args(&relay, 400) });
+        let broker = Broker::start(Faults::default());
+        let (report, _) = run(Args { rate: Some(2_000), consumers: Some(0), ..args(&broker, 400) });
         assert_eq!(report.status(), 0);
         let published = report.published.unwrap();
         assert_eq!(published.total, 400);
@@ -168,7 +171,7 @@ mod tests {
         let (report, found) = run_faulty(Faults { close_at: Some(500), ..Faults::default() });
         assert_eq!(report.status(), 2);
         let error = report.error.unwrap();
-        assert!(error.contains("320 CONNECTION_FORCED - relay shutdown"), "{error}");
+        assert!(error.contains("320 CONNECTION_FORCED - broker shutdown"), "{error}");
         assert!(!found.complete);
     }
 
@@ -193,28 +196,28 @@ mod tests {
 
     #[test]
     fn what_was_declared_is_deleted_and_what_existed_is_not() {
-        let relay = Relay::start(Faults::default());
-        relay.declare("old");
+        let broker = Broker::start(Faults::default());
+        broker.declare("old");
         for queue in ["old", "new"] {
-            run(Args { queue: Some(queue.to_owned()), ..args(&relay, 10) });
+            run(Args { queue: Some(queue.to_owned()), ..args(&broker, 10) });
         }
-        assert_eq!(relay.queues(), [("old".to_owned(), 0)]);
+        assert_eq!(broker.queues(), [("old".to_owned(), 0)]);
         run(Args {
             queue: Some("kept".to_owned()),
             keep: true,
             consumers: Some(0),
-            ..args(&relay, 10)
+            ..args(&broker, 10)
         });
-        assert_eq!(relay.queues(), [("kept".to_owned(), 10), ("old".to_owned(), 0)]);
+        assert_eq!(broker.queues(), [("kept".to_owned(), 10), ("old".to_owned(), 0)]);
     }
 
     #[test]
     fn idle_connections_are_opened_and_closed() {
-        let relay = Relay::start(Faults::default());
+        let broker = Broker::start(Faults::default());
         let report = measure(Args {
             connections_only: Some(100),
             duration: Some(Duration::from_millis(10)),
-            ..args(&relay, 1)
+            ..args(&broker, 1)
         });
         let report = report.unwrap();
         assert_eq!((report.status(), report.connections.unwrap().count), (0, 100));
@@ -222,18 +225,18 @@ mod tests {
 
     #[test]
     fn queues_are_declared_bound_and_deleted() {
-        let relay = Relay::start(Faults::default());
+        let broker = Broker::start(Faults::default());
         let report = measure(Args {
             declare_only: Some(true),
             queues: Some(50),
             kind: Some(ExchangeKind::Direct),
-            ..args(&relay, 1)
+            ..args(&broker, 1)
         });
         let report = report.unwrap();
         for steps in [report.declared, report.bound, report.deleted] {
             assert_eq!(steps.unwrap().count, 50);
         }
-        assert_eq!(relay.queues(), []);
+        assert_eq!(broker.queues(), []);
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::command::describe;
 use crate::paths;
 
 /// A running Leveret with a data directory of its own; stopped, and its data removed, when dropped.
@@ -26,16 +27,29 @@ impl Leveret {
     /// # Errors
     /// When it ends before its ready line.
     pub(crate) fn start() -> Result<Self> {
+        Self::launch(Command::new(paths::leveret()))
+    }
+
+    /// The same under a program that runs another one in its own process, as `taskset` and `valgrind` do.
+    ///
+    /// # Errors
+    /// As [`Leveret::start`], and where there is no such program.
+    pub(crate) fn start_under(mut wrapper: Command) -> Result<Self> {
+        wrapper.arg(paths::leveret());
+        Self::launch(wrapper)
+    }
+
+    fn launch(mut command: Command) -> Result<Self> {
         // Beside the build, since a temporary directory in memory would flatter the measurements.
         let data = tempfile::TempDir::new_in(paths::target())?;
-        let mut child = Command::new(paths::leveret())
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"])
             .args(["--log", "error", "--data"])
             .arg(data.path().join("data"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot run {}", paths::leveret().display()))?;
+            .with_context(|| format!("cannot run {}", describe(&command)))?;
         let mut lines = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
         let (address, http) = lines
             .by_ref()
@@ -59,8 +73,21 @@ impl Drop for Leveret {
     }
 }
 
+/// Makes the release build.
+///
+/// # Errors
+/// When it does not compile.
+pub(crate) fn build() -> Result<()> {
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--bin", "leveret", "--locked"])
+        .current_dir(paths::workspace())
+        .status()?;
+    ensure!(status.success(), "the release build failed");
+    Ok(())
+}
+
 /// The first address that the ready line names after `scheme`.
-fn after(scheme: &str, line: &str) -> Option<SocketAddr> {
+pub(crate) fn after(scheme: &str, line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once(scheme)?;
     rest.split([';', ',', ' ', '/']).next()?.parse().ok()
 }

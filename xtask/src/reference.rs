@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::broker::stop;
 use crate::command::run_logged;
-use crate::paths;
+use crate::{packages, paths};
 
 const MIRROR: &str = "http://deb.debian.org/debian";
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -54,14 +54,7 @@ pub(crate) fn install() -> Result<PathBuf> {
         fs::remove_dir_all(&root)?;
     }
     let log = paths::reference().join("rabbitmq-install.log");
-    let apt_get = |arguments: &[&str]| {
-        let mut command = Command::new("apt-get");
-        run_logged(command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments), &log)
-    };
-    if !Path::new("/usr/sbin/debootstrap").exists() {
-        apt_get(&["update"])?;
-        apt_get(&["install", "--yes", "--no-install-recommends", "debootstrap"])?;
-    }
+    packages::install("debootstrap", "debootstrap")?;
     let mut debootstrap = Command::new("/usr/sbin/debootstrap");
     run_logged(debootstrap.args(["--variant=minbase", "sid"]).arg(&root).arg(MIRROR), &log)?;
 

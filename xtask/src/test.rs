@@ -10,7 +10,7 @@ use crate::command::{describe, say, watch};
 use crate::examples::Broker;
 use crate::reference::Reference;
 use crate::tally::Tally;
-use crate::{clients, examples, paths, reference};
+use crate::{clients, examples, instructions, paths, reference};
 
 /// Runs everything. The exit code says whether all of it passed.
 pub(crate) fn run() -> ExitCode {
@@ -25,6 +25,7 @@ pub(crate) fn run() -> ExitCode {
         installation.join().unwrap_or_else(|_| bail!("the installation panicked"))
     });
     leveret(&mut tally, installed.is_ok());
+    instructions(&mut tally);
     match installed.and_then(|root| {
         let version = reference::version(&root)?;
         Ok((Reference::start_with_plugins(&root)?, version))
@@ -59,11 +60,12 @@ fn leveret(tally: &mut Tally, clients_installed: bool) {
     let mut blackbox = cargo(&["test", "--package", "leveret-tests", "--locked"]);
     blackbox.env("LEVERET_TEST_BROKER", "leveret").env("LEVERET_TEST_BINARY", paths::leveret());
     tests(tally, "black-box tests against Leveret", blackbox);
-    if !clients_installed {
-        return;
-    }
     match Leveret::start() {
         Ok(leveret) => {
+            losses(tally, &leveret);
+            if !clients_installed {
+                return;
+            }
             clients::round_trips(tally, "Leveret", leveret.address);
             let broker = Broker { name: "Leveret", amqp: leveret.address, http: leveret.http };
             examples::run(tally, broker, true);
@@ -73,6 +75,26 @@ fn leveret(tally: &mut Tally, clients_installed: bool) {
             tally.add_step("Leveret runs", Tally::default(), false);
         }
     }
+}
+
+/// A second of each of these loads: nothing may be lost, doubled or out of order, at whatever speed.
+fn losses(tally: &mut Tally, leveret: &Leveret) {
+    for scenario in ["A", "C", "D", "F"] {
+        let mut perf = Command::new(paths::leveret());
+        perf.args(["perf", "--quiet", "--scenario", scenario, "--warmup", "0", "--duration", "1"]);
+        perf.args(["--uri", &format!("amqp://guest:guest@{}/", leveret.address)]);
+        check(tally, perf);
+    }
+}
+
+/// What a message costs in instructions, against what is on record.
+fn instructions(tally: &mut Tally) {
+    say("=== instructions a message");
+    let compared = instructions::compare();
+    if let Err(error) = &compared {
+        say(format_args!("{error:#}"));
+    }
+    tally.add_step("instructions a message", Tally::one(compared.is_ok()), compared.is_ok());
 }
 
 /// The same tests and clients against RabbitMQ, without those that need a broker of their own.

@@ -1,4 +1,4 @@
-//! One connection to the relay: reads frames, answers methods, confirms publishes.
+//! One connection to the broker: reads frames, answers methods, confirms publishes.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -59,7 +59,7 @@ impl Connection<'_> {
         match frame {
             AMQPFrame::ProtocolHeader(_) => {
                 let mut server_properties = FieldTable::default();
-                let product = amq_protocol::types::AMQPValue::LongString("Relay".into());
+                let product = amq_protocol::types::AMQPValue::LongString("Broker".into());
                 server_properties.insert("product".into(), product);
                 self.send_connection(connection::AMQPMethod::Start(connection::Start {
                     version_major: 0,
@@ -232,7 +232,7 @@ impl Connection<'_> {
         };
         match verdict {
             Verdict::CloseConnection => {
-                let reply_text = "CONNECTION_FORCED - relay shutdown".into();
+                let reply_text = "CONNECTION_FORCED - broker shutdown".into();
                 let close = connection::Close { reply_code: 320, reply_text, ..Default::default() };
                 self.send_connection(connection::AMQPMethod::Close(close))?;
             }

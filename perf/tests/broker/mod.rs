@@ -11,7 +11,7 @@ use std::thread;
 
 use state::State;
 
-/// What the relay does wrong. Every Nth counts the messages published to the relay, from 1.
+/// What the broker does wrong. Every Nth counts the messages published to the broker, from 1.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Faults {
     /// Confirms every Nth message and forgets it.
@@ -37,13 +37,13 @@ pub(crate) struct Faults {
     pub(crate) frame_max: Option<u32>,
 }
 
-/// A relay that runs until the test's process ends.
-pub(crate) struct Relay {
+/// A broker that runs until the test's process ends.
+pub(crate) struct Broker {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
-impl Relay {
+impl Broker {
     /// Listens on a free port.
     pub(crate) fn start(faults: Faults) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! The relay's exchanges, queues and consumers, behind one lock.
+//! The broker's exchanges, queues and consumers, behind one lock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
