@@ -72,6 +72,7 @@ impl State {
         if let Some(first) = self.batch_first.take() {
             self.ready.compact_from(first);
         }
+        self.compact_delivered();
         self.bury_expired(moment.now_ms);
         self.drop_head(moment.now_ms);
         self.page_out(moment);
@@ -102,6 +103,7 @@ impl State {
             },
         };
         let delivery = self.hand_out(entry, recipient, group, false, moment);
+        self.compact_delivered();
         Got::Message(delivery, self.ready_count())
     }
 
@@ -242,6 +244,14 @@ impl State {
         self.consumers.gather(turn, delivery);
     }
 
+    fn compact_delivered(&mut self) {
+        for channel in self.delivered_in.drain(..) {
+            if let Some(session) = self.sessions.get_mut(&channel) {
+                session.compact();
+            }
+        }
+    }
+
     /// Turns a message into a delivery; remembers it if it needs an acknowledgement.
     #[inline]
     fn hand_out(
@@ -264,8 +274,7 @@ impl State {
         }
         let stored = ticket.is_some_and(|ticket| ticket <= moment.committed);
         let body_len = body_len(&message);
-        // It may stay unacknowledged for long: it must not hold the read buffer it came in.
-        let kept = (!(short_of_memory && stored)).then(|| message.compact());
+        let kept = (!(short_of_memory && stored)).then(|| message.clone());
         let kept = Kept { id, message: kept, ticket, mark, body_len };
         let message = self.as_delivered(message, mark);
         self.unacked_bytes += kept.cost();
@@ -277,7 +286,9 @@ impl State {
         let session = session.or_insert_with(|| Session::starting_at(numbers_from));
         let number = session.next_number();
         let consumer = recipient.consumer;
-        session.push(Unacked { kept, consumer, since_ms: moment.now_ms, group });
+        if session.push(Unacked { kept, consumer, since_ms: moment.now_ms, group }) {
+            self.delivered_in.push(recipient.channel);
+        }
         Delivery { id, number, redelivered, message }
     }
 

@@ -13,6 +13,7 @@ use std::collections::{HashMap, VecDeque};
 
 use leveret_persistence::{IdSet, Message, MessageId, Ticket};
 
+use super::compact::compact;
 use super::entry::{Entry, Kept, Mark, body_len};
 use crate::limits::{QUEUE_HEAD_MESSAGES, QUEUE_LOAD_MESSAGES};
 
@@ -354,22 +355,11 @@ impl Lane {
         (stored, count)
     }
 
-    /// Copies the newest messages, those from `first` on, out of the read buffers they arrived in, but for those that fill
-    /// theirs: what messages hold is to be no more than what they are counted as. They leave in order, and so together.
+    /// The newest messages are those from `first` on: see [`compact`].
     pub(crate) fn compact_from(&mut self, first: MessageId) {
         for part in [&mut self.tail, &mut self.head] {
-            let mut at = part.partition_point(|entry| entry.id < first);
-            while let Some(message) = part.get(at).map(|entry| &entry.message) {
-                let run = part.range(at..).take_while(|other| other.message.shares_with(message));
-                let (count, counted) =
-                    run.fold((0, 0), |(count, counted), entry| (count + 1, counted + entry.cost()));
-                if counted < message.held_bytes() {
-                    for entry in part.range_mut(at..at + count) {
-                        entry.message = entry.message.compact();
-                    }
-                }
-                at += count;
-            }
+            let new = part.partition_point(|entry| entry.id < first);
+            compact(part, new, |entry| Some(&entry.message), |entry| Some(&mut entry.message));
         }
     }
 

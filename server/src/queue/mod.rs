@@ -1,6 +1,7 @@
 //! Queues: a pure state machine (`state.rs`) inside a task that owns it (`task.rs`), reached through a [`Queue`] handle.
 
 pub(crate) mod arguments;
+mod compact;
 pub(crate) mod consumers;
 pub(crate) mod delay;
 mod dispatch;

@@ -146,6 +146,8 @@ pub(crate) struct State {
     /// Where new sessions begin to number: above what was taken back from consumers that held it for too long, since their
     /// channels may still name those numbers.
     pub(super) numbers_from: u64,
+    /// The sessions that have had deliveries in this batch.
+    pub(super) delivered_in: Vec<ChannelId>,
     pub(super) unacked_bytes: usize,
     pub(super) consumers: Consumers,
     pub(super) had_consumer: bool,

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::compact::compact;
 use super::consumers::ConsumerId;
 use super::entry::Kept;
 use super::groups::Group;
@@ -36,6 +37,8 @@ pub(crate) struct Session {
     /// By delivery number; settled ones are empty until all before them are settled too.
     slots: VecDeque<Option<Unacked>>,
     live: usize,
+    /// The number of the first delivery since [`Session::compact`].
+    new_from: Option<u64>,
 }
 
 impl Session {
@@ -49,11 +52,30 @@ impl Session {
         self.base + self.slots.len() as u64
     }
 
-    /// Remembers the delivery with [`Session::next_number`].
+    /// Remembers the delivery with [`Session::next_number`]. Says whether it is the first one since [`Session::compact`].
     #[inline]
-    pub(crate) fn push(&mut self, unacked: Unacked) {
+    pub(crate) fn push(&mut self, unacked: Unacked) -> bool {
+        let is_first = self.new_from.is_none();
+        if is_first {
+            self.new_from = Some(self.next_number());
+        }
         self.slots.push_back(Some(unacked));
         self.live += 1;
+        is_first
+    }
+
+    /// What is new may stay for long: see [`compact`].
+    pub(crate) fn compact(&mut self) {
+        let Some(new_from) = self.new_from.take() else {
+            return;
+        };
+        let new_from = usize::try_from(new_from.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        compact(
+            &mut self.slots,
+            new_from,
+            |slot| slot.as_ref()?.kept.message.as_ref(),
+            |slot| slot.as_mut()?.kept.message.as_mut(),
+        );
     }
 
     /// The number of unsettled deliveries.

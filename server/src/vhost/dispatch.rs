@@ -120,7 +120,7 @@ impl Groups {
         };
         let cost = cost(&message);
         let mut push = |queue: &Arc<Queue>, place: usize, message: Message| {
-            let durable = queue.keeps_message(persistent);
+            let durable = route.is_durable(place, persistent);
             self.push(queue, place, Entry::published(id, message, durable), cost);
         };
         for (place, queue) in others.iter().enumerate() {

@@ -30,6 +30,9 @@ use crate::stamp;
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) targets: Vec<Arc<Queue>>,
+    /// For each of them, whether it keeps transient and persistent messages through a restart. To ask the queue for each message
+    /// would be to read a cache line that its consumers write to.
+    durable: Vec<[bool; 2]>,
     /// Those of the targets that keep persistent messages through a restart.
     pub(crate) stored: Queues,
     /// Those of the targets that keep every message through a restart: as in RabbitMQ, quorum queues.
@@ -196,7 +199,16 @@ impl Route {
             (ids(|q| q.keeps_message(true)), ids(|q| q.keeps_message(false)));
         let is_routed = targets.iter().any(|queue| queue.keeps != Keeps::AsHistory);
         let gated = targets.iter().any(|queue| queue.gate.is_closed());
-        Route { targets, stored, always_stored, is_routed, gated, exchange_gate: None }
+        let durable = targets.iter().map(|queue| [false, true].map(|p| queue.keeps_message(p)));
+        let durable = durable.collect();
+        Route { targets, durable, stored, always_stored, is_routed, gated, exchange_gate: None }
+    }
+
+    /// Whether the target at a place keeps a message through a restart.
+    #[inline]
+    pub(crate) fn is_durable(&self, place: usize, persistent: bool) -> bool {
+        let [transient_too, persistent_ones] = self.durable.get(place).copied().unwrap_or_default();
+        if persistent { persistent_ones } else { transient_too }
     }
 
     /// The queues for which the store has to write a message.
