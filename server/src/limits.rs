@@ -11,6 +11,10 @@ pub(crate) const READ_BUFFER_BYTES: usize = 128 * 1024;
 /// its outbox, so that its consumers run out of window and the queues serve others.
 pub(crate) const WRITE_BUFFER_HIGH_BYTES: usize = 512 * 1024;
 
+/// The smallest body that is written to a client's socket from where it is, in bytes; smaller ones are copied into the write
+/// buffer, which costs less than to keep track of them.
+pub(crate) const WRITE_UNCOPIED_BYTES: usize = 16 * 1024;
+
 /// Bytes of replies and confirms waiting for a client that does not read. Above it the connection is not read either.
 pub(crate) const WRITE_BUFFER_STOP_READING_BYTES: usize = 8 * 1024 * 1024;
 

@@ -119,7 +119,7 @@ impl Connection {
             }
         };
         if returned {
-            encode_no_route(&mut self.out, number, &message, self.frame_max);
+            encode_no_route(self.out.buffer(), number, &message, self.frame_max);
         }
         if reply || confirm.is_some() || !route.targets.is_empty() {
             let outgoing = Outgoing::new(message, (), persistent);

@@ -207,7 +207,7 @@ impl Connection {
             message_count: count(left),
         };
         let content = Content { properties: message.properties(), body: message.body() };
-        encode_get_ok(&mut self.out, number, &get_ok, content, frame_max);
+        encode_get_ok(self.out.buffer(), number, &get_ok, content, frame_max);
         Ok(())
     }
 }

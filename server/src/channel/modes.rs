@@ -132,7 +132,7 @@ impl Connection {
             ids: vec![unsettled.id..=unsettled.id],
         });
         let settles = settles.collect::<Vec<_>>();
-        let (out, frame_max) = (&mut self.out, self.frame_max);
+        let (out, frame_max) = (self.out.buffer(), self.frame_max);
         for routed in published.iter().filter(|routed| routed.returned) {
             encode_no_route(out, number, &routed.outgoing.message, frame_max);
         }

@@ -14,7 +14,7 @@ use crate::channel::confirms::Confirms;
 use crate::channel::publish::{ConfirmRun, Sent};
 use crate::limits::{CONSUMER_WINDOW_BYTES, CONSUMER_WINDOW_MESSAGES};
 use crate::protocol::Fault;
-use crate::protocol::content::{Content, Deliver, encode_ack, encode_deliver, encode_nack};
+use crate::protocol::content::{Deliver, encode_ack, encode_nack};
 use crate::queue::Command;
 use crate::queue::consumers::{ConsumerId, ConsumerSpec, Delivery};
 use crate::vhost::refusals;
@@ -147,7 +147,7 @@ impl Connection {
     fn confirms_of(&mut self, id: ChannelId) -> Option<(&mut Confirms, &mut BytesMut)> {
         match self.channels.get_mut(&id.number) {
             Some(Slot::Open(channel)) if channel.id == id => match &mut channel.mode {
-                Mode::Confirm(confirms) => Some((confirms, &mut self.out)),
+                Mode::Confirm(confirms) => Some((confirms, self.out.buffer())),
                 Mode::Plain | Mode::Tx(_) => None,
             },
             _ => None,
@@ -181,8 +181,7 @@ impl Connection {
                 exchange: message.exchange(),
                 routing_key: message.routing_key(),
             };
-            let content = Content { properties: message.properties(), body: message.body() };
-            encode_deliver(&mut self.out, spec.channel_number, &deliver, content, frame_max);
+            self.out.deliver(spec.channel_number, &deliver, &message, frame_max);
         }
         consumer.freed_messages += count;
         consumer.freed_bytes += bytes;
@@ -214,8 +213,7 @@ impl Connection {
             exchange: message.exchange(),
             routing_key: message.routing_key(),
         };
-        let content = Content { properties: message.properties(), body: message.body() };
-        encode_deliver(&mut self.out, id.number, &deliver, content, frame_max);
+        self.out.deliver(id.number, &deliver, message, frame_max);
     }
 
     /// A consumer has held a message for too long, and its queue has taken it back: RabbitMQ takes the consumer off the queue,

@@ -101,7 +101,7 @@ fn connection(node: Arc<Node>, opened: Opened) -> Connection {
         channel_max: opened.channel_max,
         outbox: opened.outbox,
         events: opened.events,
-        out: BytesMut::new(),
+        out: super::output::Output::default(),
         unwritten: None,
         read_ms: 0,
         channels: std::collections::HashMap::default(),

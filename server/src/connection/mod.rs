@@ -8,13 +8,13 @@ mod heartbeat;
 pub(crate) mod listener;
 mod methods;
 mod outbox;
+pub(crate) mod output;
 mod task;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use amq_protocol::protocol::AMQPClass;
-use bytes::BytesMut;
 use foldhash::fast::RandomState;
 use leveret_persistence::Ticket;
 use leveret_routing::Binding;
@@ -33,6 +33,7 @@ use crate::vhost::Vhost;
 use crate::vhost::publish::Router;
 use crate::vhost::refusals::{self, Resource};
 pub(crate) use outbox::{Event, Events, Outbox, StoreFailed};
+use output::Output;
 
 /// A connection, unique in the life of the node.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -97,7 +98,7 @@ pub(crate) struct Connection {
     /// What they have left there.
     pub(crate) events: Events,
     /// Bytes for the client.
-    pub(crate) out: BytesMut,
+    pub(crate) out: Output,
     pub(crate) channels: HashMap<u16, Slot, RandomState>,
     pub(crate) router: Router,
     pub(crate) publishes: Publishes,
@@ -132,7 +133,7 @@ impl Connection {
 
     /// Puts a method into the write buffer.
     pub(crate) fn send(&mut self, channel: u16, method: AMQPClass) {
-        encode_method(&mut self.out, channel, &method);
+        encode_method(self.out.buffer(), channel, &method);
     }
 
     /// As [`Connection::send`], unless the client asked for no answer.
@@ -144,9 +145,7 @@ impl Connection {
 
     /// Gives back what has grown with the traffic, and what is kept alive only by looking at it seldom.
     fn give_back(&mut self) {
-        if self.out.is_empty() {
-            self.out = BytesMut::new();
-        }
+        self.out.shrink();
         self.events.shrink();
         self.router.refresh();
         self.access.current();

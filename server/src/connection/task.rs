@@ -202,7 +202,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Task<R, W> {
         match heartbeat.beat(now) {
             Beat::Nothing => Ok(()),
             Beat::Send => {
-                self.connection.out.extend_from_slice(&HEARTBEAT);
+                self.connection.out.buffer().extend_from_slice(&HEARTBEAT);
                 Ok(())
             }
             Beat::Missed => Err(End::HeartbeatMissed),

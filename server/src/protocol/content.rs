@@ -195,6 +195,12 @@ pub struct Deliver<'a> {
     pub routing_key: &'a [u8],
 }
 
+impl Deliver<'_> {
+    fn arguments_len(&self) -> usize {
+        3 + self.consumer_tag.len() + self.exchange.len() + self.routing_key.len() + 9
+    }
+}
+
 /// The arguments of `basic.get-ok`. No text is longer than 255 bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct GetOk<'a> {
@@ -224,6 +230,7 @@ pub struct Return<'a> {
 
 /// Appends `basic.deliver`, the content header and the body, in frames of at most `frame_max`
 /// octets (0: no limit).
+#[inline]
 pub fn encode_deliver(
     out: &mut BytesMut,
     channel: u16,
@@ -231,14 +238,40 @@ pub fn encode_deliver(
     content: Content<'_>,
     frame_max: u32,
 ) {
-    let strings = deliver.consumer_tag.len() + deliver.exchange.len() + deliver.routing_key.len();
-    let method = MethodFrame { channel, method: BASIC_DELIVER, arguments_len: 3 + strings + 9 };
-    method.encode(out, content, frame_max, |arguments| {
+    reserve_body(out, deliver.arguments_len(), content, frame_max);
+    encode_deliver_head(out, channel, deliver, content);
+    put_body(out, channel, content.body, frame_max);
+}
+
+/// Appends what [`encode_deliver`] does, without the body: [`body_frames`] says what has to follow.
+#[inline]
+pub fn encode_deliver_head(
+    out: &mut BytesMut,
+    channel: u16,
+    deliver: &Deliver<'_>,
+    content: Content<'_>,
+) {
+    let method = (BASIC_DELIVER, deliver.arguments_len());
+    put_head(out, channel, method, content, |arguments| {
         arguments.short_string(deliver.consumer_tag.as_bytes());
         arguments.tag(deliver.delivery_tag, deliver.redelivered);
         arguments.short_string(deliver.exchange);
         arguments.short_string(deliver.routing_key);
     });
+}
+
+/// The body frames of a content, each of at most `frame_max` octets (0: no limit): how it starts, and which part of the body
+/// comes then, before the end marker.
+pub fn body_frames(
+    channel: u16,
+    body_len: usize,
+    frame_max: u32,
+) -> impl Iterator<Item = ([u8; FRAME_HEADER_LEN], Range<usize>)> {
+    let max = body_frame_max(frame_max);
+    (0..body_len).step_by(max).map(move |from| {
+        let part = from..body_len.min(from.saturating_add(max));
+        (frame_start(FrameKind::Body, channel, part.len()), part)
+    })
 }
 
 /// Appends `basic.get-ok`, the content header and the body, in frames of at most `frame_max` octets
@@ -251,13 +284,14 @@ pub fn encode_get_ok(
     frame_max: u32,
 ) {
     let arguments_len = 9 + 2 + get_ok.exchange.len() + get_ok.routing_key.len() + 4;
-    let method = MethodFrame { channel, method: BASIC_GET_OK, arguments_len };
-    method.encode(out, content, frame_max, |arguments| {
+    reserve_body(out, arguments_len, content, frame_max);
+    put_head(out, channel, (BASIC_GET_OK, arguments_len), content, |arguments| {
         arguments.tag(get_ok.delivery_tag, get_ok.redelivered);
         arguments.short_string(get_ok.exchange);
         arguments.short_string(get_ok.routing_key);
         arguments.array(get_ok.message_count.to_be_bytes());
     });
+    put_body(out, channel, content.body, frame_max);
 }
 
 /// Appends `basic.return`, the content header and the body, in frames of at most `frame_max` octets
@@ -271,13 +305,15 @@ pub fn encode_return(
 ) {
     let reply_text = returned.reply_code.name().as_bytes();
     let strings = reply_text.len() + returned.exchange.len() + returned.routing_key.len();
-    let method = MethodFrame { channel, method: BASIC_RETURN, arguments_len: 2 + 3 + strings };
-    method.encode(out, content, frame_max, |arguments| {
+    let arguments_len = 2 + 3 + strings;
+    reserve_body(out, arguments_len, content, frame_max);
+    put_head(out, channel, (BASIC_RETURN, arguments_len), content, |arguments| {
         arguments.array(returned.reply_code.number().to_be_bytes());
         arguments.short_string(reply_text);
         arguments.short_string(returned.exchange);
         arguments.short_string(returned.routing_key);
     });
+    put_body(out, channel, content.body, frame_max);
 }
 
 /// Appends `basic.ack` to a publisher: the confirm of one publish, or of all up to it.
@@ -297,48 +333,52 @@ fn put_confirm(out: &mut BytesMut, channel: u16, method: MethodId, delivery_tag:
     out.put_slice(&[bits, FRAME_END]);
 }
 
-/// A method frame that a content follows.
-struct MethodFrame {
-    channel: u16,
-    method: MethodId,
-    arguments_len: usize,
+/// One growth of the buffer for the whole message instead of several on the way.
+#[inline]
+fn reserve_body(out: &mut BytesMut, arguments_len: usize, content: Content<'_>, frame_max: u32) {
+    let body_frames = content.body.len().div_ceil(body_frame_max(frame_max));
+    let head = head_len(arguments_len, content.properties);
+    out.reserve(head + content.body.len() + body_frames * FRAME_OVERHEAD as usize);
 }
 
-impl MethodFrame {
-    /// Appends the method with what `arguments` writes, and its content. All but the body is written into room that is made
-    /// once: a check of the buffer for each field took half of the time.
-    #[inline]
-    fn encode(
-        &self,
-        out: &mut BytesMut,
-        content: Content<'_>,
-        frame_max: u32,
-        arguments: impl FnOnce(&mut Room<'_>),
-    ) {
-        let Content { properties, body } = content;
-        let header_len = CONTENT_HEADER_LEN + properties.len();
-        let head = 2 * FRAME_OVERHEAD as usize + 4 + self.arguments_len + header_len;
-        let body_frame_max = body_frame_max(frame_max);
-        let body_frames = body.len().div_ceil(body_frame_max);
-        out.reserve(head + body.len() + body_frames * FRAME_OVERHEAD as usize);
-        let start = out.len();
-        out.resize(start + head, 0);
-        let mut room = Room(out.get_mut(start..).unwrap_or_default());
-        room.array(method_start(self.channel, self.method, self.arguments_len));
-        arguments(&mut room);
-        room.array([FRAME_END]);
-        room.array(frame_start(FrameKind::Header, self.channel, header_len));
-        let [class_high, class_low] = BASIC_CLASS.to_be_bytes();
-        room.array([class_high, class_low, 0, 0]);
-        room.array((body.len() as u64).to_be_bytes());
-        room.slice(properties);
-        room.array([FRAME_END]);
-        debug_assert!(room.0.is_empty(), "{} octets too many", room.0.len());
-        for part in body.chunks(body_frame_max) {
-            out.put_slice(&frame_start(FrameKind::Body, self.channel, part.len()));
-            out.put_slice(part);
-            out.put_u8(FRAME_END);
-        }
+/// Appends a method with what `arguments` writes, and the content header. Written into room that is made once: to check the
+/// buffer for each field took half of the time.
+#[inline]
+fn put_head(
+    out: &mut BytesMut,
+    channel: u16,
+    (method, arguments_len): (MethodId, usize),
+    content: Content<'_>,
+    arguments: impl FnOnce(&mut Room<'_>),
+) {
+    let Content { properties, body } = content;
+    let start = out.len();
+    out.resize(start + head_len(arguments_len, properties), 0);
+    let mut room = Room(out.get_mut(start..).unwrap_or_default());
+    room.array(method_start(channel, method, arguments_len));
+    arguments(&mut room);
+    room.array([FRAME_END]);
+    room.array(frame_start(FrameKind::Header, channel, CONTENT_HEADER_LEN + properties.len()));
+    let [class_high, class_low] = BASIC_CLASS.to_be_bytes();
+    room.array([class_high, class_low, 0, 0]);
+    room.array((body.len() as u64).to_be_bytes());
+    room.slice(properties);
+    room.array([FRAME_END]);
+    debug_assert!(room.0.is_empty(), "{} octets too many", room.0.len());
+}
+
+/// The octets of a method frame and a content header.
+#[inline]
+fn head_len(arguments_len: usize, properties: &[u8]) -> usize {
+    2 * FRAME_OVERHEAD as usize + 4 + arguments_len + CONTENT_HEADER_LEN + properties.len()
+}
+
+#[inline]
+fn put_body(out: &mut BytesMut, channel: u16, body: &[u8], frame_max: u32) {
+    for part in body.chunks(body_frame_max(frame_max)) {
+        out.put_slice(&frame_start(FrameKind::Body, channel, part.len()));
+        out.put_slice(part);
+        out.put_u8(FRAME_END);
     }
 }
 
