@@ -181,6 +181,23 @@ impl Message {
         Self { stamp: self.stamp, ..copy }
     }
 
+    /// The same message over a copy of its parts, which lie in `raw` from `start` on, one after
+    /// the other. `None` if they reach beyond its end.
+    pub(crate) fn moved_to(&self, raw: Bytes, start: usize) -> Option<Self> {
+        let mut end = start;
+        let mut after = |len: usize| {
+            let start = end;
+            end += len;
+            start..end
+        };
+        let exchange = after(self.exchange.len());
+        let routing_key = after(self.routing_key.len());
+        let properties = after(self.properties.len());
+        let body = after(self.body.len());
+        let moved = Self::from_slices(raw, exchange, routing_key, properties, body)?;
+        Some(Self { stamp: self.stamp, ..moved })
+    }
+
     fn part<const LEN: usize>(&self, part: Part<LEN>) -> &[u8] {
         self.raw.get(part.range()).expect("a part was checked to lie inside when it was made")
     }
