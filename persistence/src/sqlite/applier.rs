@@ -17,15 +17,19 @@ use crate::error::{CommitError, OpenError};
 
 /// Weight of what is pending at which its oldest is applied. The more, the more is consumed
 /// before; also memory, and what a start has to make up for.
-const APPLY_WEIGHT: usize = 16 << 20;
+const APPLY_WEIGHT: usize = 24 << 20;
 /// How many segments are applied at a time.
 const APPLY_SEGMENTS: usize = 2;
 // Who waits for room waits for something: what fills the journal so far weighs more than this.
 const _: () = assert!(APPLY_WEIGHT + RECORD_BYTES_MAX <= CAPACITY);
-/// Bytes of messages that go to the tables at once after it was seen that most of what is pending
-/// comes into the tables anyway: a backlog is building up, and would be written once more than need
-/// be.
-const BEHIND_BYTES: usize = 128 << 20;
+/// After how many applications in a row that found most of the messages still there a backlog is
+/// building up, and not just a consumer slow for a moment.
+const BEHIND_AFTER: u32 = 8;
+/// Bytes of messages that go to the tables at once from then on, since they would be written once
+/// more than need be. Then it is tried again.
+const BEHIND_BYTES: usize = 256 << 20;
+/// Weight of what may be pending when one goes to the tables at once: it waits for all of that.
+const BEHIND_WEIGHT: usize = 4 << 20;
 
 /// How old the oldest may become: so far the tables are behind, for those who read them with the
 /// `sqlite3` program.
@@ -53,6 +57,8 @@ pub(super) struct State {
     pub(super) pending: Pending,
     /// Where the journal has what is not in the tables.
     applied: u64,
+    /// Applications in a row that found most of the messages still there.
+    found_most: u32,
     /// Bytes of messages that are still to go to the tables at once.
     behind_bytes: usize,
     failure: Option<CommitError>,
@@ -87,14 +93,24 @@ impl Applier {
     }
 
     /// Whether consumers are so far behind that these messages should go to the tables at once.
-    pub(super) fn is_behind(&self, publishes: &[Publish]) -> bool {
+    ///
+    /// What is pending has to become little first, so that none of them waits for long: some of it
+    /// is applied before each of the commits until then.
+    pub(super) fn is_behind(&self, publishes: &[Publish]) -> Result<bool, CommitError> {
         let mut state = self.shared.lock();
         if state.behind_bytes == 0 || publishes.is_empty() {
-            return false;
+            return Ok(false);
+        }
+        if state.pending.weight() > BEHIND_WEIGHT {
+            drop(state);
+            let mut durable = lock(&self.durable);
+            self.shared.lock().check()?;
+            self.shared.apply(&mut durable, APPLY_SEGMENTS)?;
+            return Ok(false);
         }
         let bytes = publishes.iter().map(|publish| publish.message.size()).sum();
         state.behind_bytes = state.behind_bytes.saturating_sub(bytes);
-        true
+        Ok(true)
     }
 
     /// Adds a commit that is in the journal, which goes on at `end` behind it: only now that it is
@@ -225,9 +241,7 @@ impl Shared {
         let mut state = self.lock();
         match &result {
             Ok(()) => {
-                if state.is_much() && portion.publishes.len() * 2 > portion.published {
-                    state.behind_bytes = BEHIND_BYTES;
-                }
+                state.note_found(portion.publishes.len(), portion.published);
                 state.applied = portion.end;
             }
             Err(error) => state.failure = Some(error.clone()),
@@ -243,6 +257,20 @@ impl Shared {
 impl State {
     fn is_much(&self) -> bool {
         self.pending.weight() >= APPLY_WEIGHT
+    }
+
+    /// Notes how many of the messages that were published had to be applied, if that was because
+    /// there was much.
+    fn note_found(&mut self, found: usize, published: usize) {
+        if found * 2 <= published {
+            self.found_most = 0;
+        } else if self.is_much() {
+            self.found_most += 1;
+        }
+        if self.found_most >= BEHIND_AFTER {
+            self.found_most = 0;
+            self.behind_bytes = BEHIND_BYTES;
+        }
     }
 
     fn check(&self) -> Result<(), CommitError> {
