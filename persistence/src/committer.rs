@@ -26,8 +26,8 @@ const UPKEEP_AFTER: Duration = Duration::from_millis(100);
 /// How long the writer looks out for the next batch before it sleeps, if the one before came as
 /// quickly: a publisher that waits for each confirm then waits for one wake-up less.
 const LOOK_OUT: Duration = Duration::from_micros(100);
-/// How often it looks before it looks at the clock.
-const LOOKS: u32 = 64;
+/// How often it looks before it lets other threads run.
+const LOOKS_PER_YIELD: u32 = 64;
 
 /// A handle to the writer. Cheap to clone; any number of threads may use it.
 #[derive(Clone)]
@@ -102,7 +102,6 @@ impl Committer {
             deleted: DeletedQueues::default(),
             taken: 0,
             came_quickly: false,
-            has_cores: std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1),
         };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
@@ -250,8 +249,6 @@ struct Writer {
     taken: u64,
     /// Whether the latest batch came within [`LOOK_OUT`].
     came_quickly: bool,
-    /// Whether anyone can submit a batch while this thread looks out for it.
-    has_cores: bool,
 }
 
 /// The batches of one transaction, taken apart.
@@ -291,7 +288,7 @@ impl Writer {
     /// time to stop.
     fn next_batches(&mut self) -> Option<Vec<Submitted>> {
         let waits_since = Instant::now();
-        if self.came_quickly && self.has_cores {
+        if self.came_quickly {
             self.look_out(waits_since);
         }
         let mut pause = Some(UPKEEP_AFTER);
@@ -322,16 +319,16 @@ impl Writer {
         }
     }
 
-    /// Waits for a batch without sleeping, for a moment. Without yielding either, after which a
-    /// busy scheduler lets others run for much longer than after a sleep.
+    /// Waits for a batch without sleeping, for a moment.
     fn look_out(&self, since: Instant) {
         while since.elapsed() < LOOK_OUT {
-            for _ in 0..LOOKS {
+            for _ in 0..LOOKS_PER_YIELD {
                 if self.shared.submitted.load(Ordering::Acquire) > self.taken {
                     return;
                 }
                 std::hint::spin_loop();
             }
+            std::thread::yield_now();
         }
     }
 
