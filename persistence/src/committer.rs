@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -22,12 +22,6 @@ use crate::store::{Store, Upkeep};
 /// How long nothing must have been submitted before the clean-up begins: it makes a commit of its
 /// own, which the next batch would have to wait for.
 const UPKEEP_AFTER: Duration = Duration::from_millis(100);
-
-/// How long the writer looks out for the next batch before it sleeps, if the one before came as
-/// quickly: a publisher that waits for each confirm then waits for one wake-up less.
-const LOOK_OUT: Duration = Duration::from_micros(100);
-/// How often it looks before it lets other threads run.
-const LOOKS_PER_YIELD: u32 = 64;
 
 /// A handle to the writer. Cheap to clone; any number of threads may use it.
 #[derive(Clone)]
@@ -49,8 +43,6 @@ struct Shared {
     arrived: Condvar,
     next_message_id: AtomicU64,
     next_queue_id: AtomicU32,
-    /// The ticket of the latest batch in the inbox, for who looks without the lock.
-    submitted: AtomicU64,
     committed: AtomicU64,
     pending_bytes: AtomicUsize,
     room: Notify,
@@ -89,7 +81,6 @@ impl Committer {
             arrived: Condvar::new(),
             next_message_id: AtomicU64::new(next.message),
             next_queue_id: AtomicU32::new(next.queue.0),
-            submitted: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             pending_bytes: AtomicUsize::new(0),
             room: Notify::new(),
@@ -100,8 +91,6 @@ impl Committer {
             shared: Arc::clone(&shared),
             store: Checked::new(store),
             deleted: DeletedQueues::default(),
-            taken: 0,
-            came_quickly: false,
         };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
@@ -139,7 +128,6 @@ impl Committer {
             }
             self.shared.pending_bytes.fetch_add(message_bytes, Ordering::Relaxed);
             inbox.batches.push_back(Submitted { batch, ticket, message_bytes });
-            self.shared.submitted.store(ticket.0, Ordering::Release);
             (ticket, std::mem::take(&mut inbox.sleeping))
         };
         if wake {
@@ -245,10 +233,6 @@ struct Writer {
     shared: Arc<Shared>,
     store: Checked,
     deleted: DeletedQueues,
-    /// The ticket of the latest batch that was taken from the inbox.
-    taken: u64,
-    /// Whether the latest batch came within [`LOOK_OUT`].
-    came_quickly: bool,
 }
 
 /// The batches of one transaction, taken apart.
@@ -287,10 +271,6 @@ impl Writer {
     /// Waits for work and, when none comes, does the store's clean-up meanwhile. `None` when it is
     /// time to stop.
     fn next_batches(&mut self) -> Option<Vec<Submitted>> {
-        let waits_since = Instant::now();
-        if self.came_quickly {
-            self.look_out(waits_since);
-        }
         let mut pause = Some(UPKEEP_AFTER);
         loop {
             let mut inbox = self.shared.lock();
@@ -298,11 +278,7 @@ impl Writer {
                 inbox = self.shared.sleep(inbox, pause);
             }
             if !inbox.batches.is_empty() {
-                let batches = Self::take(&mut inbox, self.shared.limits.commit_bytes_max);
-                drop(inbox);
-                self.taken = batches.last().map_or(self.taken, |last| last.ticket.0);
-                self.came_quickly = waits_since.elapsed() < LOOK_OUT;
-                return Some(batches);
+                return Some(self.take(&mut inbox));
             }
             if inbox.stopping {
                 return None;
@@ -319,24 +295,11 @@ impl Writer {
         }
     }
 
-    /// Waits for a batch without sleeping, for a moment.
-    fn look_out(&self, since: Instant) {
-        while since.elapsed() < LOOK_OUT {
-            for _ in 0..LOOKS_PER_YIELD {
-                if self.shared.submitted.load(Ordering::Acquire) > self.taken {
-                    return;
-                }
-                std::hint::spin_loop();
-            }
-            std::thread::yield_now();
-        }
-    }
-
     /// Takes batches up to the size of one transaction, at least one.
-    fn take(inbox: &mut Inbox, bytes_max: usize) -> Vec<Submitted> {
+    fn take(&self, inbox: &mut Inbox) -> Vec<Submitted> {
         let mut bytes = 0;
         let within = inbox.batches.iter().take_while(|submitted| {
-            let fits = bytes < bytes_max;
+            let fits = bytes < self.shared.limits.commit_bytes_max;
             bytes += submitted.message_bytes;
             fits
         });

@@ -29,6 +29,8 @@ const GROW_BYTES: u64 = 1 << 20;
 /// How little may be left of what was written ahead before a thread writes more, and how much.
 const GROW_AHEAD_AT: u64 = 512 << 10;
 const GROW_AHEAD_BYTES: u64 = 8 << 20;
+/// How much is written ahead at a time.
+const FILL_BYTES: usize = 256 << 10;
 
 /// The epoch before the first run.
 const NO_EPOCH: u64 = 0;
@@ -181,11 +183,17 @@ impl Drop for Journal {
     }
 }
 
-/// Writes zeros into a part of the file and syncs them, so that the next commit need not.
+/// Writes zeros into a part of the file and syncs them, so that the next commit need not. In small
+/// steps: a commit meanwhile waits for one of them.
 fn fill(file: &File, from: u64, to: u64) -> io::Result<()> {
-    let len = usize::try_from(to.saturating_sub(from)).map_err(io::Error::other)?;
-    file.write_all_at(&vec![0; len], from)?;
-    file.sync_data()
+    let mut at = from;
+    while at < to {
+        let step = FILL_BYTES.min(usize::try_from(to - at).unwrap_or(usize::MAX));
+        file.write_all_at(&vec![0; step], at)?;
+        file.sync_data()?;
+        at += step as u64;
+    }
+    Ok(())
 }
 
 /// What a record says.
