@@ -14,6 +14,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { pending_bytes_max: 64 << 20, commit_bytes_max: 16 << 20 }
+        Self { pending_bytes_max: 64 << 20, commit_bytes_max: 4 << 20 }
     }
 }

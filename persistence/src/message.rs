@@ -198,6 +198,23 @@ impl Message {
         Self { stamp: self.stamp, ..copy }
     }
 
+    /// The same message over a copy of its parts, which lie in `raw` from `start` on, one after
+    /// the other. `None` if they reach beyond its end.
+    pub(crate) fn moved_to(&self, raw: Bytes, start: usize) -> Option<Self> {
+        let mut end = start;
+        let mut after = |len: usize| {
+            let start = end;
+            end += len;
+            start..end
+        };
+        let exchange = after(self.exchange_len.into());
+        let routing_key = after(self.routing_key_len.into());
+        let properties = after(self.properties_len());
+        let body = after(self.body_len as usize);
+        let moved = Self::from_slices(raw, exchange, routing_key, properties, body)?;
+        Some(Self { stamp: self.stamp, ..moved })
+    }
+
     #[inline]
     fn properties_len(&self) -> usize {
         let [low, middle, high] = self.properties_len;

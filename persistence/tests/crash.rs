@@ -1,5 +1,5 @@
-//! A process that is killed, and a write-ahead log with a torn end: what was confirmed is there,
-//! and what is there is the state after some commit, never half of one.
+//! A process that is killed, and a journal and a write-ahead log with a torn end: what was confirmed
+//! is there, and what is there is the state after some commit, never half of one.
 
 mod support;
 
@@ -11,8 +11,8 @@ use std::sync::mpsc;
 
 use leveret_persistence::{Change, Committer, Limits, MessageId, Publish, QueueId, sqlite};
 use support::{
-    Backend, Sqlite, backlog, batch, commit, declare, progressed, publish, put_progress, remember,
-    remembered, settle,
+    Backend, Sqlite, apply, backlog, batch, commit, declare, progressed, publish, put_progress,
+    remember, remembered, settle,
 };
 
 const CHILD_DIRECTORY: &str = "LEVERET_CRASH_TEST_DIRECTORY";
@@ -128,7 +128,7 @@ fn child_that_commits_until_it_is_killed() {
 }
 
 #[test]
-fn a_torn_log_is_read_up_to_a_whole_commit() {
+fn a_torn_journal_is_read_up_to_a_whole_commit() {
     let backend = Sqlite::new();
     let (mut store, _) = backend.open();
     declare(&mut *store, &[1, 2]);
@@ -137,12 +137,36 @@ fn a_torn_log_is_read_up_to_a_whole_commit() {
         let (publishes, changes) = nth_commit(number);
         commit(&mut *store, publishes, changes);
     }
+    drop(store);
+    let journal = std::fs::read(backend.0.path().join(JOURNAL)).expect("the journal is there");
+    let written = journal.iter().rposition(|byte| *byte != 0).expect("something was written") + 1;
+    let mut last = 0;
+    let cuts = (0..24).map(|part| written * part / 24);
+    for cut in cuts.chain([written - 1, written, journal.len()]) {
+        let found = commits_with(backend.0.path(), JOURNAL, &journal[..cut]);
+        assert!(found >= last, "{found} commits in {cut} bytes");
+        last = found;
+    }
+    assert_eq!(last, total);
+}
+
+#[test]
+fn a_torn_log_is_read_up_to_a_whole_commit() {
+    let backend = Sqlite::new();
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1, 2]);
+    let total = 60;
+    for number in 1..=total {
+        let (publishes, changes) = nth_commit(number);
+        commit(&mut *store, publishes, changes);
+        apply(&mut *store);
+    }
     // The store stays open: closing it would copy the log into the file.
-    let log = std::fs::read(backend.0.path().join("leveret.db-wal")).expect("the log is there");
+    let log = std::fs::read(backend.0.path().join(LOG)).expect("the log is there");
     let mut last = 0;
     let cuts = (0..24).map(|part| log.len() * part / 24);
     for cut in cuts.chain([log.len() - 1, log.len()]) {
-        let found = commits_with_log(backend.0.path(), &log[..cut]);
+        let found = commits_with(backend.0.path(), LOG, &log[..cut]);
         assert!(found >= last, "{found} commits in {cut} bytes");
         last = found;
     }
@@ -151,16 +175,20 @@ fn a_torn_log_is_read_up_to_a_whole_commit() {
     for at in [log.len() / 3, log.len() / 2, log.len() - 100] {
         let mut damaged = log.clone();
         damaged[at] ^= 0xff;
-        assert!(commits_with_log(backend.0.path(), &damaged) < total);
+        assert!(commits_with(backend.0.path(), LOG, &damaged) < total);
     }
 }
 
-/// How many commits a copy of the store with another write-ahead log holds.
-fn commits_with_log(directory: &Path, log: &[u8]) -> u64 {
+const DATABASE: &str = "leveret.db";
+const JOURNAL: &str = "leveret.journal";
+const LOG: &str = "leveret.db-wal";
+
+/// How many commits the database holds with another journal or write-ahead log.
+fn commits_with(directory: &Path, file: &str, bytes: &[u8]) -> u64 {
     let copy = tempfile::tempdir().expect("a temporary directory");
-    let database = "leveret.db";
-    std::fs::copy(directory.join(database), copy.path().join(database)).expect("copies");
-    std::fs::write(copy.path().join("leveret.db-wal"), log).expect("writes");
+    std::fs::copy(directory.join(DATABASE), copy.path().join(DATABASE)).expect("copies");
+    std::fs::write(copy.path().join(JOURNAL), []).expect("writes");
+    std::fs::write(copy.path().join(file), bytes).expect("writes");
     commits_in(copy.path())
 }
 

@@ -4,6 +4,7 @@
 mod support;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use leveret_persistence::{
     Change, Gathered, Message, MessageId, OpenError, ParameterRecord, Publish, QueueId,
@@ -11,8 +12,8 @@ use leveret_persistence::{
 };
 use rusqlite::Connection;
 use support::{
-    Backend, Sqlite, backlog, clean_up, commit, declare, publish, put_progress, queue, remember,
-    settle, stamp,
+    Backend, Sqlite, apply, backlog, clean_up, commit, declare, publish, put_progress, queue,
+    remember, settle, stamp,
 };
 
 const DATABASE: &str = "leveret.db";
@@ -35,6 +36,7 @@ fn fill(backend: &Sqlite) -> Box<dyn leveret_persistence::Store> {
         });
         let retried = put_progress(1, (first..first + 300).step_by(15));
         commit(&mut *store, publishes.collect(), vec![retried]);
+        apply(&mut *store);
     }
     let waiting = QueueRecord { keeps_for: "orders".to_owned(), ..queue(4) };
     let policy = ParameterRecord {
@@ -55,6 +57,7 @@ fn fill(backend: &Sqlite) -> Box<dyn leveret_persistence::Store> {
         vec![],
         vec![settle(1, 0..=500), settle(1, 900..=1_500), settle(2, 0..=8_500)],
     );
+    apply(&mut *store);
     store
 }
 
@@ -124,6 +127,19 @@ fn every_table_the_documentation_names_exists_and_none_is_missing() {
 }
 
 #[test]
+fn the_tables_follow_the_journal_though_nothing_more_is_committed() {
+    let backend = Sqlite::new();
+    let (mut store, _) = backend.open();
+    declare(&mut *store, &[1]);
+    commit(&mut *store, vec![publish(1, &[1]), publish(2, &[1])], vec![]);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while count(backend.0.path(), "queue_message") < 2 {
+        assert!(Instant::now() < deadline, "nothing has come into the tables");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn nothing_is_left_when_everything_is_settled() {
     let backend = Sqlite::new();
     let mut store = fill(&backend);
@@ -151,12 +167,14 @@ fn one_stuck_message_does_not_keep_the_bodies_around_it() {
         let changes =
             if first > 1 { vec![settle(1, first.max(4) - 99..=first - 1)] } else { vec![] };
         commit(&mut *store, publishes, changes);
+        apply(&mut *store);
         assert!(count(backend.0.path(), "message") < 420);
     }
     // And of small ones, once there is a pause.
     for first in (2_001..9_000).step_by(500) {
         let publishes = (first..first + 500).map(|id| publish(id, &[1])).collect();
         commit(&mut *store, publishes, vec![put_progress(1, first..first + 500)]);
+        apply(&mut *store);
     }
     commit(&mut *store, vec![], vec![settle(1, 2..=5_499), settle(1, 5_501..=9_000)]);
     clean_up(&mut *store);

@@ -11,8 +11,10 @@ use crate::error::OpenError;
 
 /// The names of the files in a store's directory.
 pub(super) mod files {
-    /// Everything that survives a restart.
+    /// The tables.
     pub(in super::super) const DURABLE: &str = "leveret.db";
+    /// What is committed and not in the tables yet.
+    pub(in super::super) const JOURNAL: &str = "leveret.journal";
     /// What queues paged out; made anew at every start.
     pub(in super::super) const PAGED: &str = "paged.db";
     /// Held locked while the store is open.

@@ -57,6 +57,20 @@ pub(super) fn commit_error(error: &rusqlite::Error) -> CommitError {
     }
 }
 
+/// A failed write to the journal, by cause.
+pub(super) fn commit_io_error(error: &std::io::Error) -> CommitError {
+    let text = format!("journal: {error}");
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            CommitError::DiskFull(text)
+        }
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            CommitError::ReadOnly(text)
+        }
+        _ => CommitError::Io(text),
+    }
+}
+
 /// A failed opening, by cause.
 pub(super) fn open_error(path: &Path, error: &rusqlite::Error) -> OpenError {
     let text = error.to_string();

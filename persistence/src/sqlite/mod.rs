@@ -1,60 +1,58 @@
-//! The durable backend: one SQLite file for what must survive, one beside it for what is only
-//! paged out. Here: opening, and the transaction around each commit. `log.rs` decides what a
-//! commit writes about messages, `definitions.rs` about everything else.
+//! The durable backend: a journal that every commit is written to, one SQLite file that what must
+//! survive is brought into soon after, and one beside it for what is only paged out. Here: opening,
+//! and which way a commit goes. `journal.rs` says when it is durable, `pending.rs` and `applier.rs`
+//! what reaches the tables and when, `log.rs` and `definitions.rs` what is written there.
 
+mod applier;
 mod checkpoint;
 mod connection;
 mod convert;
 mod definitions;
+mod durable;
 mod index;
+mod journal;
 mod log;
 mod messages;
 mod paged;
+mod pending;
 mod progress;
 mod read;
+mod record;
 mod recovery;
 mod remembered;
 mod runs;
 mod schema;
 
-use std::collections::HashSet;
 use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
-
-use rusqlite::{Connection, TransactionBehavior};
 
 use crate::change::{Change, Publish};
 use crate::error::{CommitError, OpenError};
 use crate::gather::Gathered;
-use crate::ids::{MessageId, NextIds, QueueId};
+use crate::ids::{MessageId, NextIds};
 use crate::store::{Reader, Recovered, Store, Upkeep};
-use checkpoint::Checkpointer;
-use connection::{Sync, checkpoint, files, lock, open_writer};
-use convert::{commit_error, open_error, open_io_error, sql_id};
-use log::Log;
+use applier::Applier;
+use connection::{files, lock};
+use convert::{commit_error, commit_io_error, open_error, open_io_error};
+use durable::{Durable, Loaded};
+use journal::Journal;
 use paged::Paged;
-use progress::ProgressRows;
+use pending::Pending;
 use read::SqliteReader;
-use remembered::Remembered;
 
-/// Ids by which `meta.next_message_id` runs ahead of the ids that were written.
-const ID_RESERVE: u64 = 1 << 20;
-/// What one call of upkeep does at most.
-const UPKEEP_BLOCKS: usize = 64;
+/// What one call of upkeep deletes of what was paged out, at most.
 const UPKEEP_SWEEP_BYTES: u64 = 4 << 20;
+/// How much of the journal a start applies at a time.
+const REPLAY_WEIGHT: usize = 16 << 20;
 
 /// A store in a directory of its own.
 pub struct SqliteStore {
     dir: PathBuf,
-    /// Stops before the writer's connection is closed: fields are dropped in this order.
-    checkpointer: Checkpointer,
-    connection: Connection,
+    /// Has the tables. Stops before the directory is unlocked: fields are dropped in this order.
+    applier: Applier,
+    journal: Journal,
     paged: Paged,
-    log: Log,
-    remembered: Remembered,
-    /// What `meta.next_message_id` says.
-    id_ceiling: MessageId,
-    checkpointed: bool,
     /// Released by the operating system when the process ends, however it ends.
     _lock: File,
 }
@@ -68,58 +66,53 @@ pub fn open(dir: &Path) -> Result<(SqliteStore, Recovered), OpenError> {
     std::fs::create_dir_all(dir).map_err(|error| open_io_error(dir, &error))?;
     let lock = lock(dir)?;
     let path = dir.join(files::DURABLE);
-    let mut connection = open_writer(&path, Sync::EveryCommit)?;
-    schema::migrate(&mut connection, &path)?;
-    let definitions = definitions::load(&connection).map_err(|error| open_error(&path, &error))?;
-    let mut log = recovery::load(&connection, &path)?;
-    let (numbering, remembered) = Remembered::load(&connection, &path)?;
-    let clean = recovery::meta(&connection, &path, "clean")? == 1;
-    let id_ceiling = recovery::meta(&connection, &path, "next_message_id")?;
-    let next_queue = recovery::meta(&connection, &path, "next_queue_id")?;
-    let next_queue = next_queue
-        .try_into()
-        .map_err(|_| OpenError::Damaged("next_queue_id is out of range".to_owned()))?;
-
-    let mut backlog = log.index.backlog();
-    let known: HashSet<QueueId> = definitions.queues.iter().map(|queue| queue.id).collect();
-    let orphans: Vec<QueueId> =
-        backlog.keys().copied().filter(|queue| !known.contains(queue)).collect();
-    for queue in &orphans {
-        backlog.remove(queue);
-        log.settle_for_good(*queue);
+    let sql_error = |error: rusqlite::Error| open_error(&path, &error);
+    let (mut durable, mut loaded) = Durable::open(&path)?;
+    let mut journal = Journal::open(dir, loaded.journal, loaded.clean)?;
+    if replay(&mut journal, &mut durable, &path)? {
+        // What was loaded lacks what was applied.
+        drop(durable);
+        (durable, loaded) = Durable::open(&path)?;
     }
-    let (rows, progress) = ProgressRows::load(&connection, &path, &log.index)?;
-    log.progress = rows;
-    begin_run(&mut connection, &mut log).map_err(|error| open_error(&path, &error))?;
-
-    let recovered = Recovered {
-        definitions,
-        backlog,
-        progress,
-        remembered,
-        next: NextIds { message: id_ceiling, queue: QueueId(next_queue) },
-        clean,
-    };
+    let Loaded { definitions, progress, remembered, next, clean, .. } = loaded;
+    let backlog = durable.backlog(&definitions);
+    // An integer of SQL is 63 bits long, and no run has the epoch 0.
+    let epoch = RandomState::new().hash_one(&path) >> 1 | 1;
+    durable.begin_run(epoch).map_err(sql_error)?;
+    journal.restart(epoch);
+    let recovered = Recovered { definitions, backlog, progress, remembered, next, clean };
     let store = SqliteStore {
         dir: dir.to_owned(),
-        checkpointer: Checkpointer::start(&path, &mut connection)?,
-        connection,
+        applier: Applier::start(durable)?,
+        journal,
         paged: Paged::create(dir)?,
-        log,
-        remembered: numbering,
-        id_ceiling,
-        checkpointed: true,
         _lock: lock,
     };
     Ok((store, recovered))
 }
 
-/// From here on a stop is unclean until it is known to be clean.
-fn begin_run(connection: &mut Connection, log: &mut Log) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    log.finish(&transaction)?;
-    transaction.execute("UPDATE meta SET value = 0 WHERE name = 'clean'", [])?;
-    transaction.commit()
+/// Applies what the journal has and the tables have not. Returns whether that was anything.
+fn replay(journal: &mut Journal, durable: &mut Durable, path: &Path) -> Result<bool, OpenError> {
+    let mut pending = Pending::default();
+    let (mut any, mut last) = (false, false);
+    while !last {
+        let position = journal.position();
+        if let Some((publishes, changes)) = journal.replay()? {
+            let end = journal.position();
+            let bytes = usize::try_from(end - position).unwrap_or(usize::MAX);
+            pending.add(publishes, changes, bytes, end);
+            any = true;
+        } else {
+            last = true;
+        }
+        if (last || pending.weight() >= REPLAY_WEIGHT)
+            && let Some(portion) = pending.take(usize::MAX)
+        {
+            durable.apply(&portion).map_err(|error| open_error(path, &error))?;
+            drop(pending.applied());
+        }
+    }
+    Ok(any)
 }
 
 impl SqliteStore {
@@ -127,40 +120,24 @@ impl SqliteStore {
         &mut self,
         publishes: &[Publish],
         changes: &[Change],
-    ) -> rusqlite::Result<()> {
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if let Some(last) = publishes.last()
-            && last.id >= self.id_ceiling
-        {
-            self.id_ceiling = last.id + ID_RESERVE;
-            transaction
-                .prepare_cached("UPDATE meta SET value = ?1 WHERE name = 'next_message_id'")?
-                .execute([sql_id(self.id_ceiling)])?;
+    ) -> Result<(), CommitError> {
+        if publishes.is_empty() && changes.is_empty() {
+            return Ok(());
         }
-        self.log.publish(&transaction, publishes)?;
-        for change in changes {
-            match change {
-                Change::Settle { queue, ids } => {
-                    ids.iter().for_each(|ids| self.log.settle(*queue, ids));
-                }
-                Change::PutProgress { queue, progress } => {
-                    self.log.put_progress(&transaction, *queue, progress)?;
-                }
-                Change::Remember { owner, keys } => {
-                    self.remembered.put(&transaction, owner, keys)?;
-                }
-                Change::Forget { owner, keys } => remembered::forget(&transaction, owner, keys)?,
-                Change::ForgetOwner { owner } => remembered::forget_owner(&transaction, owner)?,
-                Change::DeleteQueue(queue) => {
-                    self.log.settle_for_good(*queue);
-                    definitions::apply(&transaction, change)?;
-                }
-                _ => definitions::apply(&transaction, change)?,
-            }
-        }
-        self.log.finish(&transaction)?;
-        transaction.commit()
+        let record = if self.applier.is_behind(publishes)? {
+            None
+        } else {
+            self.journal.encode(publishes, changes)
+        };
+        let Some(record) = record else {
+            let position = self.journal.position();
+            return self.applier.commit(publishes.to_vec(), changes.to_vec(), position);
+        };
+        let bytes = record.bytes.len();
+        self.applier.wait_for_room(self.journal.position(), bytes)?;
+        self.journal.append(&record.bytes).map_err(|error| commit_io_error(&error))?;
+        self.applier.add(record.publishes, changes.to_vec(), bytes, self.journal.position());
+        Ok(())
     }
 
     fn commit_paged(&mut self, publishes: &[Publish], changes: &[Change]) -> rusqlite::Result<()> {
@@ -175,62 +152,31 @@ impl SqliteStore {
         }
         self.paged.commit(publishes)
     }
-
-    fn upkeep_step(&mut self) -> rusqlite::Result<Upkeep> {
-        if self.log.needs_upkeep() {
-            let transaction =
-                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            self.log.upkeep(&transaction, UPKEEP_BLOCKS, UPKEEP_SWEEP_BYTES)?;
-            transaction.commit()?;
-            self.checkpointed = false;
-            return Ok(Upkeep::More);
-        }
-        if self.paged.upkeep(UPKEEP_SWEEP_BYTES)? {
-            return Ok(Upkeep::More);
-        }
-        if !self.checkpointed {
-            checkpoint(&self.connection, "PASSIVE")?;
-            self.checkpointed = true;
-        }
-        Ok(Upkeep::Done)
-    }
 }
 
 impl Store for SqliteStore {
     fn commit(&mut self, gathered: &Gathered) -> Result<(), CommitError> {
-        self.checkpointed = false;
         self.commit_paged(gathered.paged(), gathered.changes())
-            .and_then(|()| self.commit_durable(gathered.publishes(), gathered.changes()))
-            .map_err(|error| commit_error(&error))
+            .map_err(|error| commit_error(&error))?;
+        self.commit_durable(gathered.publishes(), gathered.changes())
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, OpenError> {
-        Ok(Box::new(SqliteReader::open(&self.dir)?))
+        Ok(Box::new(SqliteReader::open(&self.dir, self.applier.shared())?))
     }
 
     fn upkeep(&mut self) -> Result<Upkeep, CommitError> {
-        self.upkeep_step().map_err(|error| commit_error(&error))
+        let sql_error = |error: rusqlite::Error| commit_error(&error);
+        if self.applier.apply_all()? || self.paged.upkeep(UPKEEP_SWEEP_BYTES).map_err(sql_error)? {
+            return Ok(Upkeep::More);
+        }
+        self.applier.durable().upkeep().map_err(sql_error)
     }
 
-    fn close(mut self: Box<Self>, next: NextIds) -> Result<(), CommitError> {
-        let sql_error = |error: rusqlite::Error| commit_error(&error);
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(sql_error)?;
-        for (name, value) in [
-            ("next_message_id", next.message),
-            ("next_queue_id", u64::from(next.queue.0)),
-            ("clean", 1),
-        ] {
-            transaction
-                .execute("UPDATE meta SET value = ?2 WHERE name = ?1", (name, sql_id(value)))
-                .map_err(sql_error)?;
-        }
-        transaction.commit().map_err(sql_error)?;
-        drop(self.checkpointer);
-        checkpoint(&self.connection, "TRUNCATE").map_err(sql_error)?;
-        self.connection.close().map_err(|(_, error)| commit_error(&error))
+    fn close(self: Box<Self>, next: NextIds) -> Result<(), CommitError> {
+        self.applier.apply_all()?;
+        let durable = self.applier.stop().expect("only the applier's thread shares the tables");
+        durable.close(next).map_err(|error| commit_error(&error))
     }
 }
 
@@ -238,13 +184,11 @@ impl Store for SqliteStore {
 mod tests {
     use super::*;
     use crate::change::Queues;
+    use crate::ids::QueueId;
     use crate::message::Message;
 
-    #[test]
-    fn a_full_disk_is_its_own_error_and_loses_nothing_committed() {
-        let directory = tempfile::tempdir().unwrap();
-        let (mut store, _) = open(directory.path()).unwrap();
-        let record = crate::records::QueueRecord {
+    fn queue() -> Change {
+        Change::PutQueue(crate::records::QueueRecord {
             id: QueueId(1),
             vhost: "/".to_owned(),
             name: "queue".to_owned(),
@@ -253,24 +197,84 @@ mod tests {
             arguments: "{}".to_owned(),
             delivered_to: 0,
             keeps_for: String::new(),
-        };
-        store.commit(&Gathered::new(Vec::new(), vec![Change::PutQueue(record)])).unwrap();
-        store.connection.pragma_update(None, "max_page_count", 60).unwrap();
-        let publish = |id| Publish {
-            id,
-            message: Message::new(b"", b"queue", b"", &[0; 100_000]),
-            queues: Queues::One(QueueId(1)),
-            durable: true,
-        };
+        })
+    }
+
+    fn publish(id: MessageId, len: usize) -> Publish {
+        let message = Message::new(b"", b"queue", b"", &vec![0; len]);
+        Publish { id, message, queues: Queues::One(QueueId(1)), durable: true }
+    }
+
+    #[test]
+    fn a_full_disk_is_its_own_error_and_loses_nothing_committed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(directory.path()).unwrap();
+        store.commit(&Gathered::new(Vec::new(), vec![queue()])).unwrap();
+        store.applier.durable().limit_pages(60);
         let mut committed = 0;
         let error = loop {
-            match store.commit(&Gathered::new(vec![publish(committed + 1)], Vec::new())) {
-                Ok(()) => committed += 1,
-                Err(error) => break error,
+            store
+                .commit(&Gathered::new(vec![publish(committed + 1, 100_000)], Vec::new()))
+                .unwrap();
+            committed += 1;
+            if let Err(error) = store.upkeep() {
+                break error;
             }
         };
         assert!(matches!(error, CommitError::DiskFull(_)), "{error}");
-        assert!(committed > 0);
+        let next = store.commit(&Gathered::new(vec![publish(committed + 1, 100_000)], Vec::new()));
+        assert_eq!(next, Err(error));
+        assert!(committed > 1);
+        drop(store);
+        let (_store, recovered) = open(directory.path()).unwrap();
+        assert_eq!(recovered.backlog[&QueueId(1)], (1..=committed).collect());
+    }
+
+    #[test]
+    fn more_than_the_journal_has_room_for_is_applied_meanwhile() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(directory.path()).unwrap();
+        store.commit(&Gathered::new(Vec::new(), vec![queue()])).unwrap();
+        let mut held = Vec::new();
+        let mut first = 1;
+        while store.journal.position() < 2 * journal::CAPACITY as u64 {
+            let publishes = (first..first + 40).map(|id| publish(id, 100_000)).collect();
+            // Of every commit, one message stays and the others go two commits later.
+            let settle = Change::Settle {
+                queue: QueueId(1),
+                ids: vec![first.saturating_sub(80)..=first.saturating_sub(42)],
+            };
+            store.commit(&Gathered::new(publishes, vec![settle])).unwrap();
+            held.push(first + 39);
+            first += 40;
+        }
+        held.extend(first - 80..first - 41);
+        held.extend(first - 40..first - 1);
+        held.sort_unstable();
+        let mut reader = store.reader().unwrap();
+        let found = reader.read(&held, usize::MAX).unwrap().messages;
+        assert_eq!(found.iter().map(|(id, _)| *id).collect::<Vec<_>>(), held);
+        drop(store);
+        let (_store, recovered) = open(directory.path()).unwrap();
+        assert_eq!(recovered.backlog[&QueueId(1)], held.into_iter().collect());
+    }
+
+    #[test]
+    fn a_backlog_goes_to_the_tables_at_once_after_a_while() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(directory.path()).unwrap();
+        store.commit(&Gathered::new(Vec::new(), vec![queue()])).unwrap();
+        let mut reader = store.reader().unwrap();
+        let mut committed = 0;
+        while committed < 1_500 {
+            let publishes = (committed + 1..=committed + 10).map(|id| publish(id, 100_000));
+            store.commit(&Gathered::new(publishes.collect(), Vec::new())).unwrap();
+            committed += 10;
+            // Wherever they are just now.
+            let ids = [1, committed / 2, committed - 1];
+            assert_eq!(reader.read(&ids, usize::MAX).unwrap().messages.len(), ids.len());
+        }
+        assert!(store.journal.position() < 90 << 20, "{}", store.journal.position());
         drop(store);
         let (_store, recovered) = open(directory.path()).unwrap();
         assert_eq!(recovered.backlog[&QueueId(1)], (1..=committed).collect());

@@ -1,10 +1,12 @@
-//! Reading messages back, on a reader's own connections: one to the durable file, one to the
-//! page-out file.
+//! Reading messages back: from what is not in the tables yet, and on a reader's own connections,
+//! one to the durable file, one to the page-out file.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
+use super::applier::Shared;
 use super::connection::{files, open_reader};
 use super::convert::{message, read_error, sql_id, stamp};
 use crate::error::{OpenError, ReadError};
@@ -15,15 +17,17 @@ use crate::store::{Found, Reader, Scanned};
 /// a descent from the root, and neighbours mostly share a page.
 const SKIP_IDS_MAX: u64 = 8;
 
-/// A reader of both files.
+/// A reader of both files, and of what is in neither yet.
 pub(super) struct SqliteReader {
+    pending: Arc<Shared>,
     durable: Connection,
     paged: Connection,
 }
 
 impl SqliteReader {
-    pub(super) fn open(dir: &Path) -> Result<Self, OpenError> {
+    pub(super) fn open(dir: &Path, pending: Arc<Shared>) -> Result<Self, OpenError> {
         Ok(Self {
+            pending,
             durable: open_reader(&dir.join(files::DURABLE))?,
             paged: open_reader(&dir.join(files::PAGED))?,
         })
@@ -32,45 +36,86 @@ impl SqliteReader {
 
 impl Reader for SqliteReader {
     fn read(&mut self, ids: &[MessageId], bytes_max: usize) -> Result<Found, ReadError> {
-        let mut found = read_file(&mut self.durable, ids, bytes_max)?;
-        let looked_at = match found.stopped_at {
-            Some(last) => ids.partition_point(|id| *id <= last),
-            None => ids.len(),
-        };
-        let ids = ids.get(..looked_at).unwrap_or(ids);
-        if found.messages.len() < ids.len() {
-            let missing = without(ids, found.messages.iter().map(|(id, _)| *id));
-            let paged = read_file(&mut self.paged, &missing, bytes_max)?;
-            if let Some(last) = paged.stopped_at {
+        // What is pending comes first: it may go to the file between two looks, but never back.
+        let mut found = read_pending(&self.pending, ids, bytes_max);
+        for file in [&mut self.durable, &mut self.paged] {
+            let missing = missing(ids, &found);
+            if missing.is_empty() {
+                break;
+            }
+            let more = read_file(file, &missing, bytes_max)?;
+            if let Some(last) = more.stopped_at {
                 found.messages.retain(|(id, _)| *id < last);
-                found.stopped_at = paged.stopped_at;
+                found.stopped_at = more.stopped_at;
             }
-            if !paged.messages.is_empty() {
-                found.messages.extend(paged.messages);
-                found.messages.sort_unstable_by_key(|(id, _)| *id);
-            }
+            merge(&mut found.messages, more.messages, |(id, _)| *id);
         }
         Ok(found)
     }
 
     fn scan(&mut self, ids: &[MessageId]) -> Result<Vec<Scanned>, ReadError> {
-        let mut found = scan_file(&mut self.durable, ids)?;
-        if found.len() < ids.len() {
+        let mut found = scan_pending(&self.pending, ids);
+        for file in [&mut self.durable, &mut self.paged] {
             let missing = without(ids, found.iter().map(|scanned| scanned.id));
-            let paged = scan_file(&mut self.paged, &missing)?;
-            if !paged.is_empty() {
-                found.extend(paged);
-                found.sort_unstable_by_key(|scanned| scanned.id);
+            if missing.is_empty() {
+                break;
             }
+            merge(&mut found, scan_file(file, &missing)?, |scanned| scanned.id);
         }
         Ok(found)
     }
+}
+
+/// The ids that are still to be looked for: not found, and not behind where it was enough.
+fn missing(ids: &[MessageId], found: &Found) -> Vec<MessageId> {
+    let looked_at = match found.stopped_at {
+        Some(last) => ids.partition_point(|id| *id <= last),
+        None => ids.len(),
+    };
+    without(ids.get(..looked_at).unwrap_or(ids), found.messages.iter().map(|(id, _)| *id))
 }
 
 /// The ids that were not found; both increase.
 fn without(ids: &[MessageId], found: impl Iterator<Item = MessageId>) -> Vec<MessageId> {
     let mut found = found.peekable();
     ids.iter().copied().filter(|id| found.next_if_eq(id).is_none()).collect()
+}
+
+/// Adds what was found elsewhere, in id order.
+fn merge<T>(found: &mut Vec<T>, more: Vec<T>, id: impl Fn(&T) -> MessageId) {
+    if found.is_empty() {
+        *found = more;
+    } else if !more.is_empty() {
+        found.extend(more);
+        found.sort_unstable_by_key(id);
+    }
+}
+
+/// Copies, so that a message which a queue keeps does not keep the commit that it came with.
+fn read_pending(pending: &Shared, ids: &[MessageId], bytes_max: usize) -> Found {
+    let mut found = Found::default();
+    let mut bytes_left = bytes_max;
+    let state = pending.lock();
+    for id in ids {
+        let Some(message) = state.pending.find(*id) else { continue };
+        bytes_left = bytes_left.saturating_sub(message.size());
+        found.messages.push((*id, message.compact()));
+        if bytes_left == 0 {
+            found.stopped_at = Some(*id);
+            break;
+        }
+    }
+    found
+}
+
+fn scan_pending(pending: &Shared, ids: &[MessageId]) -> Vec<Scanned> {
+    let state = pending.lock();
+    let scan = |id: &MessageId| {
+        let message = state.pending.find(*id)?;
+        let (properties, body_len) = (message.properties().to_vec(), message.body().len() as u64);
+        Some(Scanned { id: *id, stamp: message.stamp(), properties, body_len })
+    };
+    ids.iter().filter_map(scan).collect()
 }
 
 fn read_file(

@@ -146,6 +146,12 @@ pub(crate) fn commit(store: &mut dyn Store, publishes: Vec<Publish>, changes: Ve
     store.commit(&Gathered::new(publishes, changes)).expect("the commit succeeds");
 }
 
+/// Brings the tables up to date. Definitions are not written to the journal, and what was
+/// committed before them comes into the tables first; this one changes nothing.
+pub(crate) fn apply(store: &mut dyn Store) {
+    commit(store, Vec::new(), vec![Change::DeliveredTo { queue: QueueId(u32::MAX), id: 0 }]);
+}
+
 /// Declares queues.
 pub(crate) fn declare(store: &mut dyn Store, queues: &[u32]) {
     commit(store, Vec::new(), queues.iter().map(|id| Change::PutQueue(queue(*id))).collect());
