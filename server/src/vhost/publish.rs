@@ -153,11 +153,9 @@ impl Router {
         scratch.extend_from_slice(exchange.as_bytes());
         scratch.push(0xFF);
         scratch.extend_from_slice(routing_key.as_bytes());
-        if wishes.is_empty() {
-            if let Some(route) = known.get(scratch.as_slice()) {
-                last.set(exchange, routing_key, route);
-                return Ok(Arc::clone(route));
-            }
+        if let Some(route) = known.get(scratch.as_slice()).filter(|_| wishes.is_empty()) {
+            last.set(exchange, routing_key, route);
+            return Ok(Arc::clone(route));
         }
         let mut keys = vec![routing_key];
         keys.extend(wishes.keys.iter().map(String::as_str));
