@@ -74,7 +74,7 @@ pub(crate) const QUEUE_DYING_MAX: usize = 4096;
 pub(crate) const RELAY_RETRY_MS: u64 = 1000;
 
 /// Bytes of message that all queues of a node keep in memory together before they page out.
-pub(crate) const NODE_MESSAGE_BYTES: usize = 96 * 1024 * 1024;
+pub(crate) const NODE_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes of message that a queue may keep in memory however full the node is.
 pub(crate) const QUEUE_MESSAGE_BYTES_MIN: usize = 64 * 1024;

@@ -97,7 +97,9 @@ impl Task {
         if !changes.is_empty() || !publishes.is_empty() {
             let ticket =
                 self.storage.committer.submit(Batch { publishes, changes, ..Batch::default() });
-            self.state.page_out_submitted(&paged, ticket);
+            if !paged.is_empty() {
+                self.state.page_out_submitted(&paged, ticket);
+            }
         }
         if !effects.load.is_empty() {
             let (done, answer) = oneshot::channel();
