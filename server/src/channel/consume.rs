@@ -11,7 +11,7 @@ use super::queue::count;
 use super::{Consumer, ReplyConsumer};
 use crate::access::permissions::Right;
 use crate::connection::Connection;
-use crate::protocol::content::{Content, GetOk, encode_get_ok};
+use crate::protocol::delivery::{Content, GetOk, encode_get_ok};
 use crate::protocol::{Fault, ReplyCode};
 use crate::queue::arguments::integer_of;
 use crate::queue::consumers::{ConsumeError, ConsumerSpec};

@@ -85,8 +85,7 @@ pub(crate) struct RoutePlace(usize);
 #[derive(Debug, Default)]
 pub(crate) struct Publishes {
     gathered: Vec<Routed<RoutePlace>>,
-    /// Their routes; that of many is mostly one. To count references to it up and down for each message took a tenth of
-    /// scenario A of `leveret perf`.
+    /// Their routes; that of many is mostly one, and is not to be counted up and down for each of them.
     routes: Vec<Arc<Route>>,
     /// How many of them wait for a confirm.
     confirming: usize,

@@ -14,7 +14,7 @@ use crate::channel::confirms::Confirms;
 use crate::channel::publish::{ConfirmRun, Sent};
 use crate::limits::{CONSUMER_WINDOW_BYTES, CONSUMER_WINDOW_MESSAGES};
 use crate::protocol::Fault;
-use crate::protocol::content::{Deliver, encode_ack, encode_nack};
+use crate::protocol::delivery::{Deliver, encode_ack, encode_nack};
 use crate::queue::Command;
 use crate::queue::consumers::{ConsumerId, ConsumerSpec, Delivery};
 use crate::vhost::refusals;

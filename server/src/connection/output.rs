@@ -8,7 +8,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use leveret_persistence::Message;
 
 use crate::limits::WRITE_UNCOPIED_BYTES;
-use crate::protocol::content::{
+use crate::protocol::delivery::{
     Content, Deliver, body_frames, encode_deliver, encode_deliver_head,
 };
 use crate::protocol::frame::FRAME_END;

@@ -3,7 +3,8 @@
 //! | Step | Module | Called by |
 //! |---|---|---|
 //! | socket bytes to frames | [`frame`] | the connection task |
-//! | publish, header, ack; deliver, get-ok, return, confirms | [`content`] | the connection and its channels |
+//! | publish, header, ack | [`content`] | the connection and its channels |
+//! | deliver, get-ok, return, confirms | [`delivery`] | the connection and its channels |
 //! | every other method | [`method`], through `amq_protocol` | the connection and its channels |
 //! | the content properties the broker acts on | [`properties`] | channel, queue, dead-lettering |
 //! | the same with one of them changed | [`rewrite`] | channel, dead-lettering |
@@ -17,6 +18,7 @@
 
 pub mod content;
 pub mod death;
+pub mod delivery;
 pub mod fault;
 pub mod field_table;
 pub mod field_value;

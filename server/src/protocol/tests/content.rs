@@ -3,9 +3,12 @@
 use super::arbitrary::{damage, properties, short_string};
 use super::{encoded, payload};
 use crate::protocol::content::{
-    BODY_SIZE_MAX, Content, Deliver, GetOk, Return, body_exceeds_content, decode_ack,
-    decode_content_header, decode_publish, encode_ack, encode_deliver, encode_get_ok, encode_nack,
-    encode_return, expected_content_body, expected_content_header, expected_method,
+    BODY_SIZE_MAX, body_exceeds_content, decode_ack, decode_content_header, decode_publish,
+    expected_content_body, expected_content_header, expected_method,
+};
+use crate::protocol::delivery::{
+    Content, Deliver, GetOk, Return, encode_ack, encode_deliver, encode_get_ok, encode_nack,
+    encode_return,
 };
 use crate::protocol::reply_code::ReplyCode;
 use amq_protocol::frame::{AMQPContentHeader, AMQPFrame, WriteContext, parse_frame};
