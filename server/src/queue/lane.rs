@@ -154,6 +154,23 @@ impl Lane {
         insert_in_order(part, entry);
     }
 
+    /// The highest id in memory.
+    pub(crate) fn newest(&self) -> Option<MessageId> {
+        let last = |part: &VecDeque<Entry>| part.back().map(|entry| entry.id);
+        last(&self.head).max(last(&self.tail))
+    }
+
+    /// Takes out the messages in memory after `id`.
+    pub(crate) fn take_newer(&mut self, id: MessageId) -> Vec<Entry> {
+        let mut newer = Vec::new();
+        for part in [&mut self.head, &mut self.tail] {
+            let from = part.partition_point(|entry| entry.id <= id);
+            newer.extend(part.drain(from..));
+        }
+        newer.iter().for_each(|entry| self.count_out(entry));
+        newer
+    }
+
     /// Puts a message back at its old place.
     pub(crate) fn requeue(&mut self, entry: Entry) {
         self.count_in(&entry);

@@ -51,6 +51,23 @@ impl Ready {
         self.lane(entry.mark.priority).push(entry);
     }
 
+    /// Takes out the messages in memory after `id`, in order, if there are any: many older ones are to come before them, and to
+    /// insert each would move all of these.
+    pub(crate) fn take_newer(&mut self, id: MessageId) -> Vec<Entry> {
+        if self.lanes().filter_map(Lane::newest).max().is_none_or(|newest| newest < id) {
+            return Vec::new();
+        }
+        let mut newer = self.lowest.take_newer(id);
+        for (priority, lane) in &mut self.higher {
+            newer.extend(lane.take_newer(id).into_iter().map(|mut entry| {
+                entry.mark.priority = *priority;
+                entry
+            }));
+        }
+        newer.sort_unstable_by_key(|entry| entry.id);
+        newer
+    }
+
     /// Puts a message back at its old place.
     pub(crate) fn requeue(&mut self, entry: Entry) {
         self.lane(entry.mark.priority).requeue(entry);

@@ -220,11 +220,16 @@ impl State {
 
     /// Takes in published messages, in the order of their ids.
     pub(crate) fn publish(&mut self, entries: Vec<Entry>) {
-        if let Some(first) = entries.first() {
-            let first = self.batch_first.map_or(first.id, |earlier| earlier.min(first.id));
-            self.batch_first = Some(first);
-        }
+        let Some(first) = entries.first().map(|entry| entry.id) else {
+            return;
+        };
+        self.batch_first = Some(self.batch_first.map_or(first, |earlier| earlier.min(first)));
+        // What another publisher has been given ids for later may have come earlier.
+        let mut newer = self.ready.take_newer(first).into_iter().peekable();
         for mut entry in entries {
+            while let Some(earlier) = newer.next_if(|newer| newer.id < entry.id) {
+                self.ready.push(earlier);
+            }
             self.note_sequence(&entry.message);
             if self.rules.keeps == Keeps::UntilDue {
                 let due_ms = super::delay::due_ms(&entry.message);
@@ -235,6 +240,7 @@ impl State {
             entry.expires_ms = self.rules.expiry(&entry.message);
             self.ready.push(entry);
         }
+        newer.for_each(|entry| self.ready.push(entry));
     }
 
     /// A consumer joins; it gets deliveries from the next [`State::dispatch`] on.

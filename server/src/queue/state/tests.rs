@@ -1,6 +1,7 @@
 //! What a queue tells its task and its clients; `queue/model.rs` has the same under random commands.
 
 use super::super::dispatch::Moment;
+use super::super::lane::Next;
 use super::super::testing::{COMMITTED, spec};
 use super::*;
 use crate::limits::{CONSUMER_WINDOW_BYTES, CONSUMER_WINDOW_MESSAGES, QUEUE_FLOW_MESSAGES};
@@ -218,5 +219,27 @@ fn publishes_wait_for_consumers_that_lag_behind_a_long_queue_but_not_for_stalled
         deliver(&mut state, usize::MAX);
         let behind = state.is_ahead_of_consumers();
         assert_eq!(behind, expected && messages > long + window, "{messages} {consumers}");
+    }
+}
+
+#[test]
+fn messages_of_publishers_that_overtake_each_other_are_delivered_in_the_order_of_their_ids() {
+    for (max_priority, commands) in [
+        (0, vec![(10..20), (1..5), (30..40), (20..30), (5..10)]),
+        (5, vec![(5..8), (1..5), (9..10), (8..9)]),
+    ] {
+        let mut state = queue(Rules { max_priority, ..Rules::default() });
+        let last = commands.iter().map(|ids| ids.end).max().unwrap();
+        for ids in commands {
+            publish(&mut state, ids);
+        }
+        let ready: Vec<MessageId> = state.peek().into_iter().map(|(id, _)| id).collect();
+        assert_eq!(ready, (1..last).collect::<Vec<_>>());
+        let mut taken = Vec::new();
+        while let Next::Message(entry) = state.ready.pop() {
+            taken.push(entry.id);
+        }
+        assert_eq!(taken, ready);
+        assert_eq!(state.memory(), 0);
     }
 }
