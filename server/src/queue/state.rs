@@ -225,22 +225,32 @@ impl State {
         };
         self.batch_first = Some(self.batch_first.map_or(first, |earlier| earlier.min(first)));
         // What another publisher has been given ids for later may have come earlier.
-        let mut newer = self.ready.take_newer(first).into_iter().peekable();
-        for mut entry in entries {
+        let newer = self.ready.take_newer(first);
+        if newer.is_empty() {
+            entries.into_iter().for_each(|entry| self.take_in(entry));
+            return;
+        }
+        let mut newer = newer.into_iter().peekable();
+        for entry in entries {
             while let Some(earlier) = newer.next_if(|newer| newer.id < entry.id) {
                 self.ready.push(earlier);
             }
-            self.note_sequence(&entry.message);
-            if self.rules.keeps == Keeps::UntilDue {
-                let due_ms = super::delay::due_ms(&entry.message);
-                self.waiting.add(due_ms, entry.into());
-                continue;
-            }
-            entry.mark.priority = self.rules.priority(&entry.message);
-            entry.expires_ms = self.rules.expiry(&entry.message);
-            self.ready.push(entry);
+            self.take_in(entry);
         }
         newer.for_each(|entry| self.ready.push(entry));
+    }
+
+    /// Takes in one published message that comes after those that are there.
+    #[inline]
+    fn take_in(&mut self, mut entry: Entry) {
+        self.note_sequence(&entry.message);
+        if self.rules.keeps == Keeps::UntilDue {
+            let due_ms = super::delay::due_ms(&entry.message);
+            return self.waiting.add(due_ms, entry.into());
+        }
+        entry.mark.priority = self.rules.priority(&entry.message);
+        entry.expires_ms = self.rules.expiry(&entry.message);
+        self.ready.push(entry);
     }
 
     /// A consumer joins; it gets deliveries from the next [`State::dispatch`] on.
